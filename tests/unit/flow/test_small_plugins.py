@@ -1,0 +1,92 @@
+"""The lookup for secrets and the small filters of the flow."""
+
+from __future__ import annotations
+
+import multiprocessing
+import stat
+from pathlib import Path
+
+import pytest
+from ansible.errors import AnsibleLookupError
+from ansible.plugins.loader import init_plugin_loader, lookup_loader
+from ansible_collections.gpufleet.vllm.plugins.filter.keyed_digest import keyed_digest
+from ansible_collections.gpufleet.vllm.plugins.filter.rollout_waves import rollout_waves
+
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _plugin_loader() -> None:
+    if lookup_loader.get("gpufleet.vllm.secret") is None:
+        init_plugin_loader([str(ROOT / ".cache" / "collections")])
+
+
+def secret(folder: Path, name: str = "api_key", **options: object) -> str:
+    plugin = lookup_loader.get("gpufleet.vllm.secret")
+    return plugin.run([name], folder=str(folder), **options)[0]
+
+
+def test_a_secret_is_made_once_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    folder = tmp_path / "inventory" / ".secrets"
+    first = secret(folder)
+    assert len(first) == 43
+    assert secret(folder) == first
+    assert secret(folder, "salt") != first
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "api_key").stat().st_mode) == 0o600
+    assert (folder / ".gitignore").read_text() == "*\n"
+    assert sorted(path.name for path in folder.iterdir()) == [".gitignore", "api_key", "salt"]
+
+
+def test_check_mode_writes_nothing_and_still_answers(tmp_path: Path) -> None:
+    folder = tmp_path / ".secrets"
+    assert secret(folder, create=False) == "not-generated-yet"
+    assert not folder.exists()
+
+
+def test_a_secret_that_the_owner_wrote_is_used(tmp_path: Path) -> None:
+    (tmp_path / "api_key").write_text("mine\n")
+    assert secret(tmp_path) == "mine"
+
+
+def test_an_emptied_secret_is_an_error_and_not_an_empty_key(tmp_path: Path) -> None:
+    (tmp_path / "api_key").write_text("\n")
+    with pytest.raises(AnsibleLookupError, match="is empty"):
+        secret(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../up", "A", "", "a/b"])
+def test_a_name_cannot_leave_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AnsibleLookupError, match="name is lower-case"):
+        secret(tmp_path, name)
+
+
+def _ask(folder: str) -> str:
+    return secret(Path(folder))
+
+
+def test_processes_that_ask_at_once_get_the_same(tmp_path: Path) -> None:
+    secret(tmp_path / "warm-up")  # plugins are loaded before the fork
+    with multiprocessing.get_context("fork").Pool(8) as pool:
+        answers = pool.map(_ask, [str(tmp_path / "shared")] * 32)
+    assert len(set(answers)) == 1
+
+
+def test_the_digest_depends_on_secret_and_salt() -> None:
+    assert keyed_digest("key", "salt") == keyed_digest("key", "salt")
+    assert len({keyed_digest("key", "salt"), keyed_digest("kez", "salt"), keyed_digest("key", "salz")}) == 3
+    assert "key" not in keyed_digest("key", "salt")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [
+        ({}, {"a": "canary", "b": "main", "c": "main"}),
+        ({"b": "canary"}, {"a": "main", "b": "canary", "c": "main"}),
+        ({"a": "main", "c": "early"}, {"a": "main", "b": "canary", "c": "early"}),
+        ({"a": "main", "b": "main", "c": "main"}, {"a": "main", "b": "main", "c": "main"}),
+    ],
+)
+def test_waves(chosen: dict, expected: dict) -> None:
+    assert rollout_waves(["a", "b", "c"], chosen) == expected
