@@ -67,25 +67,28 @@ from ansible.plugins.lookup import LookupBase
 class LookupModule(LookupBase):
     def run(self, terms, variables=None, **kwargs):
         self.set_options(var_options=variables, direct=kwargs)
-        folder = self.get_option("folder")
-        return [self._one(str(term), folder) for term in terms]
+        folder = Path(self.get_option("folder"))
+        placeholder = None if self.get_option("create") else self.get_option("placeholder")
+        return [read_or_create(folder, str(term), placeholder) for term in terms]
 
-    def _one(self, name, folder):
-        if not re.match(r"^[a-z][a-z0-9_]*$", name):
-            raise AnsibleLookupError("A secret's name is lower-case letters, digits and underscores, not %r" % name)
-        path = Path(folder, name)
-        try:
-            if not path.exists():
-                if not self.get_option("create"):
-                    return self.get_option("placeholder")
-                _prepare(path.parent)
-                _create(path)
-            value = path.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise AnsibleLookupError("Cannot read or write the secret %s: %s" % (path, error.strerror)) from error
-        if not value:
-            raise AnsibleLookupError("The secret %s is empty. Remove the file to have a new one generated" % path)
-        return value
+
+def read_or_create(folder, name, placeholder=None):
+    """The secret `name` of `folder`. A missing one is generated, or answered by `placeholder` if that is given."""
+    if not re.match(r"^[a-z][a-z0-9_]*$", name):
+        raise AnsibleLookupError("A secret's name is lower-case letters, digits and underscores, not %r" % name)
+    path = folder / name
+    try:
+        if not path.exists():
+            if placeholder is not None:
+                return placeholder
+            _prepare(folder)
+            _create(path)
+        value = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise AnsibleLookupError("Cannot read or write the secret %s: %s" % (path, error.strerror)) from error
+    if not value:
+        raise AnsibleLookupError("The secret %s is empty. Remove the file to have a new one generated" % path)
+    return value
 
 
 def _prepare(folder):
