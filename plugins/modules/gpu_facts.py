@@ -124,11 +124,11 @@ ansible_facts:
               type: str
               returned: always
               sample: "9.0"
-            mig_enabled:
+            mig:
               description: Whether the card is cut into MIG devices.
               type: bool
               returned: always
-            ecc_enabled:
+            ecc:
               description: Whether the memory is error-corrected.
               type: bool
               returned: always

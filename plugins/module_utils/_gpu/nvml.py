@@ -19,6 +19,9 @@ except ImportError:
 #: enum nvmlGpuTopologyLevel -> the word of `nvidia-smi topo -m`
 _TOPOLOGY = {0: "internal", 10: "pix", 20: "pxb", 30: "phb", 40: "node", 50: "sys"}
 _P2P_READ, _P2P_NVLINK, _P2P_OK = 0, 2, 0
+#: return codes that say "not here": 2 (a link that the card lacks), 3 not supported, 4 not for this user,
+#: 13 and 25 an older driver, 999 (some virtual GPUs)
+_NO_SUCH_VALUE = (2, 3, 4, 13, 25, 999)
 #: usedGpuMemory of a process whose memory the driver cannot tell
 _NO_VALUE = 2**64 - 1
 
@@ -37,7 +40,7 @@ def _optional(function: Callable[..., Any], *args: Any) -> Any:
     try:
         return function(*args)
     except pynvml.NVMLError as error:
-        if error.value in (4, 13, 25, 999) or error.value == reasons.NOT_SUPPORTED:
+        if error.value in _NO_SUCH_VALUE:
             return None
         raise
 
@@ -80,8 +83,8 @@ def _gpu(index: int, handle: Any, root: str) -> dict[str, Any]:
         "pci_bus_id": address,
         **_memory(handle),
         "compute_capability": "%d.%d" % pynvml.nvmlDeviceGetCudaComputeCapability(handle),
-        "mig_enabled": None if mig is None else bool(mig[0]),
-        "ecc_enabled": None if ecc is None else bool(ecc[0]),
+        "mig": None if mig is None else bool(mig[0]),
+        "ecc": None if ecc is None else bool(ecc[0]),
         "display": bool(display),
         "numa_node": kernel.numa_node(address, root),
         "processes": _processes(handle),

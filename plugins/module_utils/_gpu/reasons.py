@@ -76,9 +76,6 @@ _BY_NVML = {
 }
 _UNKNOWN = ("gpu.unknown", "the driver answered with an error", "Look at the kernel log (dmesg) for NVRM and Xid lines")
 
-#: "not supported": the value does not exist on this card (vGPU, MIG, a part without NVLink), which is no fault
-NOT_SUPPORTED = 3
-
 
 def reason(nvml_code: int, detail: str = "") -> dict[str, Any]:
     """A reason {code, message, remedy, nvml_code} for an NVML return code; ``detail`` is the driver's own words."""
