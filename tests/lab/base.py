@@ -71,8 +71,8 @@ def _build(release: str, target: Path) -> None:
     options = [f"--aptopt={line}" for line in machine.apt_options()]
     # Own mount and PID namespaces: whatever kills the build, nothing stays mounted or running.
     run(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
-         "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", f"--include={','.join(PACKAGES)}", "--format=directory",
-         *options, f"--customize-hook=sh {setup} \"$1\"", release, str(work / "root"),
+         "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--format=directory",
+         f"--include={','.join(PACKAGES)}", *options, f"--customize-hook=sh {setup} \"$1\"", release, str(work / "root"),
          *([str(sources)] if sources.stat().st_size else [])])
     write_json(work / "base.json", {"schema": 1, "release": release, "packages": PACKAGES,
                                     "seconds": round(time.monotonic() - began, 1)})

@@ -21,7 +21,7 @@ def root() -> Path:
         if kind.split()[0] == "cgroup2":
             found.append(Path(fields.split()[4]))
     if not found:
-        raise LabError("No cgroup2 file system is mounted here; `mount -t cgroup2 none /sys/fs/cgroup/unified` makes one.")
+        raise LabError("No cgroup2 file system is mounted here; `mount -t cgroup2 none /sys/fs/cgroup` makes one.")
     return min(found, key=lambda path: len(path.parts))
 
 

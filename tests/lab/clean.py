@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -31,6 +32,8 @@ def destroy(lab: Lab, names: Sequence[str] = ()) -> None:
     cgroups.remove(cgroups.root() / lab.cgroup_name)
     network.remove(lab)
     shutil.rmtree(lab.run_dir, ignore_errors=True)
+    with contextlib.suppress(OSError):  # other labs are there
+        lab.run_dir.parent.rmdir()
     _delete(lab.state)
 
 

@@ -178,7 +178,7 @@ def leader(lab: Lab, name: str) -> int:
 def exec_command(lab: Lab, name: str, command: Sequence[str]) -> list[str]:
     """The command line that runs ``command`` inside the host as root, without ssh."""
     return ["nsenter", "--target", str(leader(lab, name)), "--mount", "--uts", "--ipc", "--net", "--pid", "--root",
-            "--wd=/root", "env", "-i", f"PATH=/usr/local/bin:/usr/bin:/bin:{SBIN_INSIDE}", "HOME=/root", "LANG=C.UTF-8",
+            "--wd", "env", "-i", f"PATH=/usr/local/bin:/usr/bin:/bin:{SBIN_INSIDE}", "HOME=/root", "LANG=C.UTF-8",
             *command]
 
 

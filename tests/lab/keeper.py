@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import cgroups, machine, rootfs
-from tests.lab.lab import Lab, start_time, write_json
+from tests.lab.lab import Lab, LabError, start_time, write_json
 from tests.lab.tools import SBIN, run
 
 REBOOT = 133  # nspawn's exit code for "the system inside asked for a reboot" when it keeps the unit
@@ -78,7 +78,7 @@ class Keeper:
             command += [f"--bind-ro={path}" for path in machine.local_indexes(machine.pip_settings())]
         for source, target, read_only in record["binds"]:
             command.append(f"--bind{'-ro' if read_only else ''}={source}:{target}")
-        return command + record["nspawn_args"]
+        return [*command, *record["nspawn_args"]]
 
     def boot(self) -> int:
         """Run the host until it powers off or reboots; answers nspawn's exit code."""
@@ -101,8 +101,8 @@ class Keeper:
         pidfd = os.pidfd_open(self.child.pid)
         try:
             while True:
-                readable, _, _ = select.select([notify, pidfd], [], [])
-                if notify not in readable:
+                readable, _, _ = select.select([notify.fileno(), pidfd], [], [])
+                if notify.fileno() not in readable:
                     return
                 for line in notify.recv(65536).decode(errors="replace").splitlines():
                     key, _, value = line.partition("=")
@@ -136,7 +136,7 @@ def main(arguments: list[str]) -> int:
     os.chdir("/")
     try:
         keeper.keep()
-    except Exception as error:  # pylint: disable=broad-except  # the starter must hear of whatever it was
+    except (LabError, OSError, RuntimeError, ValueError, KeyError) as error:
         keeper.say("failed", error=str(error))
         keeper.tell_starter(f"failed: {error}")
         print(f"keeper: {error}", file=sys.stderr, flush=True)

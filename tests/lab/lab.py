@@ -35,7 +35,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> dict[str, Any]:
     """The record in ``path``; an empty one when there is none."""
     try:
-        return json.loads(path.read_text())
+        return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
 
@@ -92,7 +92,8 @@ class Lab:
         """The record of host ``name``. Raises LabError when there is none."""
         record = read_json(self.host_dir(name) / "host.json")
         if not record:
-            raise LabError(f"There is no host '{name}' in the lab {self.state}; it has: {', '.join(self.names()) or 'none'}.")
+            have = ", ".join(self.names()) or "none"
+            raise LabError(f"There is no host '{name}' in the lab {self.state}; it has: {have}.")
         return record
 
     def status(self, name: str) -> dict[str, Any]:

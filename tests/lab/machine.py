@@ -18,7 +18,8 @@ from urllib.parse import unquote, urlparse
 
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Settings of programs that fetch packages and take them from the environment only.
-ENVIRONMENT = re.compile(r"(?i)(https?|no|all|ftp)_proxy|UV_(DEFAULT_INDEX|INDEX\w*|EXTRA_INDEX_URL|NATIVE_TLS|SYSTEM_CERTS)")
+ENVIRONMENT = re.compile(
+    r"(?i)(https?|no|all|ftp)_proxy|UV_(DEFAULT_INDEX|INDEX|EXTRA_INDEX_URL|NATIVE_TLS|SYSTEM_CERTS)")
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -124,8 +125,8 @@ def environment() -> dict[str, str]:
 def certificate_bundle() -> Path | None:
     """The bundle that this machine trusts."""
     chosen = os.environ.get("SSL_CERT_FILE")
-    candidates = [Path(chosen)] if chosen else []
-    return next((path for path in [*candidates, BUNDLE, Path("/etc/pki/tls/certs/ca-bundle.crt")] if path.is_file()), None)
+    candidates = [*([Path(chosen)] if chosen else []), BUNDLE, Path("/etc/pki/tls/certs/ca-bundle.crt")]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def local_certificates() -> list[Path]:

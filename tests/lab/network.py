@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from pathlib import Path
 
 from tests.lab.lab import Lab
@@ -32,7 +33,7 @@ def ensure(lab: Lab) -> None:
     enter(lab, ["ip", "link", "set", BRIDGE, "up"])
 
 
-def enter(lab: Lab, command: list[str]):  # type: ignore[no-untyped-def]
+def enter(lab: Lab, command: list[str]) -> subprocess.CompletedProcess[str]:
     """Run a short command inside the namespace."""
     return run([*prefix(lab), *command])
 
@@ -58,6 +59,6 @@ def free_port(taken: set[int]) -> int:
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+            port = int(probe.getsockname()[1])
         if port not in taken:
             return port
