@@ -68,14 +68,15 @@ def system_problems(facts: Mapping[str, Any], allow_untested_os: bool = False) -
 
 
 def gpu_problem(device: str, gpu: Mapping[str, Any] | None) -> Problem | None:
-    """vllm_device cuda needs at least one usable GPU. `gpu` is gpu_facts' answer: {gpus: [...], reason: ...}."""
+    """A cuda deployment needs at least one usable GPU. `gpu` is gpu_facts' answer: {gpus: [...], reason: {...}}."""
     if device != "cuda" or (gpu and gpu.get("gpus")):
         return None
+    reason = (gpu or {}).get("reason") or {"message": "None was found", "remedy": "Install the driver"}
     return Problem(
         "host.no_gpu",
         "vllm_device is cuda",
-        "No usable GPU: %s" % ((gpu or {}).get("reason") or "none was found"),
-        "Install the driver, or set vllm_device: cpu for this host",
+        "No usable GPU: %s" % reason["message"],
+        "%s, or set vllm_device: cpu for this host" % reason["remedy"],
     )
 
 

@@ -138,7 +138,7 @@ def test_memory_of_all_services_counts_together() -> None:
     [
         ("cpu", None, False),
         ("cuda", {"gpus": [{"index": 0}]}, False),
-        ("cuda", {"gpus": [], "reason": "no driver"}, True),
+        ("cuda", {"gpus": [], "reason": {"message": "no driver", "remedy": "Install it"}}, True),
         ("cuda", None, True),
     ],
 )

@@ -1,0 +1,62 @@
+# Copyright (c) 2026, gpufleet contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: inventory_problems
+short_description: What is wrong with the inventory of a host, before the host is asked anything
+version_added: "1.0.0"
+author: gpufleet contributors (@gpufleet)
+description:
+  - Checks types and values of the collection's variables, and merges the deployments to see whether they agree.
+  - Values of secrets never appear in the answer.
+options:
+  _input:
+    description: The collection's variables that the host sees, by name.
+    type: dict
+    required: true
+  host:
+    description: The host's name in the inventory.
+    type: str
+    required: true
+  deployments:
+    description: Whether the host runs deployments, that is whether they are checked too.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+- name: Show what is wrong
+  ansible.builtin.debug:
+    msg: "{{ {'vllm_device': 'rocm'} | gpufleet.vllm.inventory_problems('gpu1') | map(attribute='message') }}"
+"""
+
+RETURN = r"""
+_value:
+  description: One entry for each problem, with C(code), C(host), C(asked), C(found), C(remedy) and the C(message) of these.
+  type: list
+  elements: dict
+"""
+
+from ..module_utils._errors import Problem
+from ..module_utils._planner.errors import InventoryError
+from ..module_utils._planner.merge import merge_deployments
+from ..module_utils._preflight import named
+from ..module_utils._preflight_inventory import as_port, inventory_problems
+
+
+def problems_of(variables, host, deployments=True):
+    problems = inventory_problems(variables)
+    if deployments:
+        try:
+            merge_deployments(variables, port_base=as_port(variables.get("vllm_port_base")) or 8000)
+        except InventoryError as error:
+            problems.append(Problem(error.code, error.asked, error.found, error.remedy))
+    return [named(host, problem) for problem in problems]
+
+
+class FilterModule:
+    def filters(self):
+        return {"inventory_problems": problems_of}
