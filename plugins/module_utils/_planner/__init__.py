@@ -1,0 +1,8 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""The pure planner: values in, values or exceptions out; standard library only, no Ansible, no input or output."""
+
+from __future__ import annotations

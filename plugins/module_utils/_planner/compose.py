@@ -1,0 +1,55 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""A request put together from what the modules found, so that playbooks need no logic for it."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping, Sequence
+
+_DEPLOYMENT_KEYS = ("name", "gpus", "workload", "engine_args", "device")
+
+
+def build_request(
+    deployments: Sequence[Mapping[str, Any]],
+    models: Mapping[str, Mapping[str, Any]],
+    host: Mapping[str, Any],
+    gpu_facts: Mapping[str, Any] | None = None,
+    device: str = "cuda",
+) -> dict[str, Any]:
+    """The planner's request for one host.
+
+    ``deployments``: from merge_deployments; absent ones are left out. ``models``: deployment name to model_info's
+    model. ``host``: host_info's answer (``memory.total_bytes`` and ``cpus``). ``gpu_facts``: gpu_facts' answer.
+    """
+    facts = dict(gpu_facts or {})
+    wanted = [entry for entry in deployments if entry["state"] != "absent"]
+    request: dict[str, Any] = {
+        "vllm_version": wanted[0]["runtime"]["version"] if wanted else "0.32.0",
+        "gpus": [dict(gpu) for gpu in facts.get("gpus") or ()],
+        "deployments": [_deployment(entry, models.get(entry["name"]) or {}) for entry in wanted],
+        "runtime": {"device": device},
+        "host": {},
+    }
+    memory = host.get("memory") or {}
+    if memory.get("total_bytes"):
+        request["host"]["memory_bytes"] = memory["total_bytes"]
+    if host.get("cpus"):
+        request["host"]["cpus"] = host["cpus"]
+    for key, names in (("driver_version", ("driver_version",)), ("gpu_reason", ("reason",)), ("gpu_remedy", ("remedy",))):
+        value = next((facts[name] for name in names if facts.get(name)), None)
+        if value is not None:
+            request[key] = value
+    return request
+
+
+def _deployment(entry: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+    out = {key: entry[key] for key in _DEPLOYMENT_KEYS if entry.get(key)}
+    out["runtime"] = {"version": entry["runtime"]["version"]}
+    out["model"] = {"id": entry["model"]["id"], "config": model.get("config") or {}}
+    for key in ("weights_bytes", "tensors"):
+        if model.get(key):
+            out["model"][key] = model[key]
+    return out

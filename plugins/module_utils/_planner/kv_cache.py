@@ -1,0 +1,129 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""vLLM's arithmetic of the KV cache: layers to groups, memory to blocks, blocks to tokens. Exact for what it covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from .model import Layer, ModelInfo
+
+KV_DTYPE_BYTES = {
+    "auto": 0, "bfloat16": 2, "float16": 2, "half": 2, "float32": 4,
+    "fp8": 1, "fp8_e4m3": 1, "fp8_e5m2": 1, "fp8_inc": 1,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Group:
+    """Layers that share block tables: ``slots`` pages wide, ``layers`` of them real, the rest padding."""
+
+    kind: str
+    layers: int
+    slots: int
+    window: int
+
+
+@dataclass(frozen=True)
+class KvLayout:
+    """``page_bytes``: one layer, one block; ``block_bytes``: one block of every slot; ``token_bytes``: all layers."""
+
+    block_size: int
+    page_bytes: int
+    block_bytes: int
+    token_bytes: int
+    groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class KvPool:
+    num_blocks: int
+    tokens: int
+    max_concurrency: float
+
+
+def ceil_div(value: int, divisor: int) -> int:
+    return -(-value // divisor)
+
+
+def element_bytes(kv_dtype: str, model: ModelInfo, dtype_bytes: int) -> int:
+    return KV_DTYPE_BYTES[kv_dtype] or dtype_bytes
+
+
+def layer_page_bytes(layer: Layer, block_size: int, width: int, tensor_parallel: int) -> int:
+    """Bytes of one block of one layer on one rank; KV heads are repeated when there are more ranks than heads."""
+    heads = layer.kv_heads if layer.kind == "mla" else max(1, layer.kv_heads // tensor_parallel)
+    return heads * block_size * (layer.head_size + layer.head_size_v) * width
+
+
+def layout(layers: tuple[Layer, ...], block_size: int, width: int, tensor_parallel: int) -> KvLayout:
+    """Group ``layers`` as vLLM does. All layers of the planned models have pages of one size."""
+    pages = {layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers}
+    page = max(pages)
+    kinds: dict[tuple[str, int], int] = {}
+    for layer in layers:
+        key = (layer.kind, layer.window)
+        kinds[key] = kinds.get(key, 0) + 1
+    if len(kinds) == 1:
+        (kind, window), count = next(iter(kinds.items()))
+        groups = [Group(kind, count, count, window)]
+    else:
+        smallest, largest = min(kinds.values()), max(kinds.values())
+        size = largest if largest < smallest * 1.5 else smallest
+        groups = []
+        for (kind, window), count in kinds.items():
+            for start in range(0, count, size):
+                groups.append(Group(kind, min(size, count - start), size, window))
+    slots = max(group.slots for group in groups)
+    token = sum(layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers) // block_size
+    return KvLayout(block_size, page, page * slots, token, tuple(groups))
+
+
+def blocks_of_request(group: Group, length: int, block_size: int, in_flight: int) -> int:
+    """Most blocks that one request of ``length`` tokens holds in ``group`` while ``in_flight`` tokens are scheduled."""
+    if group.kind == "sliding":
+        return ceil_div(min(group.window - 1 + in_flight, length), block_size) + 1
+    return ceil_div(length, block_size)
+
+
+def request_blocks(kv: KvLayout, length: int, in_flight: int) -> int:
+    return sum(blocks_of_request(group, length, kv.block_size, in_flight) for group in kv.groups)
+
+
+def request_bytes(kv: KvLayout, length: int, in_flight: int) -> int:
+    """KV bytes that one request of ``length`` tokens needs on one rank."""
+    return request_blocks(kv, length, in_flight) * kv.block_bytes
+
+
+def pool(kv: KvLayout, available: int, length: int, in_flight: int, version: tuple[int, ...]) -> KvPool:
+    """What ``available`` bytes hold, counted the way release ``version`` prints it."""
+    blocks = max(0, available) // kv.block_bytes
+    share = Fraction(blocks, request_blocks(kv, length, in_flight))
+    if version >= (0, 20):
+        tokens = int(share * length)
+    elif version >= (0, 11):
+        tokens = blocks // len(kv.groups) * kv.block_size
+    else:
+        tokens = blocks * kv.block_size
+    return KvPool(blocks, tokens, float(share))
+
+
+def needed_bytes(kv: KvLayout, length: int, in_flight: int, version: tuple[int, ...]) -> int:
+    """Least KV memory with which the engine starts: one request, and the null block that releases from 0.30 set apart."""
+    return request_bytes(kv, length, in_flight) + (kv.block_bytes if version >= (0, 30) else 0)
+
+
+def longest(kv: KvLayout, available: int, limit: int, in_flight: int, version: tuple[int, ...]) -> int:
+    """Longest request, at most ``limit`` tokens, that fits ``available`` bytes; 0 where none does."""
+    low, high = 0, limit
+    while low < high:
+        middle = (low + high + 1) // 2
+        if needed_bytes(kv, middle, in_flight, version) <= available:
+            low = middle
+        else:
+            high = middle - 1
+    return low

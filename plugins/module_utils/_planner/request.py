@@ -1,0 +1,233 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""The request: frozen dataclasses and their strict reader. All sizes are bytes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from . import values
+from .errors import InvalidRequest
+
+NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,62}$")
+_GPU_FACTS = ("uuid", "display", "processes", "mig", "ecc", "numa_node", "pci", "pci_bus_id", "persistence", "state")
+_MAX_SIZE = 2**50
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """One GPU as gpu_facts reports it; sizes in bytes, ``capability`` as (major, minor)."""
+
+    index: int
+    name: str
+    usable_bytes: int
+    free_bytes: int
+    capability: tuple[int, int] | None = None
+    uuid: str | None = None
+    display: bool = False
+
+
+@dataclass(frozen=True)
+class Host:
+    memory_bytes: int | None = None
+    cpus: int | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model to load: its config.json and, where known, its weights as bytes of all ranks or as tensor headers."""
+
+    config: Mapping[str, Any]
+    id: str | None = None
+    weights_bytes: int | None = None
+    tensors: tuple[tuple[str, str, tuple[int, ...]], ...] | None = None
+
+
+@dataclass(frozen=True)
+class GpuWish:
+    count: int | None = None
+    uuids: tuple[str, ...] = ()
+    indices: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Deployment:
+    name: str
+    model: Model
+    gpus: GpuWish = field(default_factory=GpuWish)
+    max_model_len: int | None = None
+    concurrency: int | None = None
+    engine_args: Mapping[str, Any] = field(default_factory=dict)
+    device: str | None = None
+    vllm_version: str | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+    vllm_version: str
+    gpus: tuple[Gpu, ...]
+    deployments: tuple[Deployment, ...]
+    driver_version: str | None = None
+    host: Host = field(default_factory=Host)
+    device: str = "cuda"
+    gpu_reason: str | None = None
+    gpu_remedy: str | None = None
+
+
+def parse_request(raw: Any) -> Request:
+    """Read a request; raises InvalidRequest with one sentence that names the path of the mistake."""
+    data = values.mapping(
+        values.plain(raw),
+        "request",
+        ("vllm_version", "gpus", "deployments"),
+        ("driver_version", "host", "links", "placement", "measured", "runtime", "gpu_reason", "gpu_remedy"),
+    )
+    deployments = values.sequence(data["deployments"], "deployments", 256)
+    if not deployments:
+        raise InvalidRequest("deployments must not be empty")
+    parsed = tuple(_deployment(entry, "deployments[%d]" % i) for i, entry in enumerate(deployments))
+    names = [entry.name for entry in parsed]
+    for name in names:
+        if names.count(name) > 1:
+            raise InvalidRequest("deployments has the name '%s' twice" % name)
+    gpus = tuple(_gpu(entry, "gpus[%d]" % i) for i, entry in enumerate(values.sequence(data["gpus"], "gpus", 1024)))
+    indices = [gpu.index for gpu in gpus]
+    if len(set(indices)) != len(indices):
+        raise InvalidRequest("gpus has one index twice")
+    runtime = _section(data, "runtime", ("device", "provider", "version", "build"))
+    return Request(
+        vllm_version=values.text(data["vllm_version"], "vllm_version"),
+        driver_version=_optional_text(data, "driver_version", ""),
+        gpus=gpus,
+        deployments=parsed,
+        host=_host(data),
+        device=_device(runtime, "runtime.device") or "cuda",
+        gpu_reason=_optional_text(data, "gpu_reason", ""),
+        gpu_remedy=_optional_text(data, "gpu_remedy", ""),
+    )
+
+
+def _section(data: Mapping[str, Any], key: str, optional: tuple[str, ...], path: str = "") -> dict[str, Any]:
+    """The object under ``key``, empty where it is absent or null."""
+    return values.mapping(data[key], path + key, (), optional) if data.get(key) is not None else {}
+
+
+def _optional_text(data: Mapping[str, Any], key: str, path: str) -> str | None:
+    return values.text(data[key], path + key) if data.get(key) is not None else None
+
+
+def _optional_integer(data: Mapping[str, Any], key: str, path: str, minimum: int, maximum: int) -> int | None:
+    return values.integer(data[key], path + key, minimum, maximum) if data.get(key) is not None else None
+
+
+def _device(data: Mapping[str, Any], path: str) -> str | None:
+    return values.text(data["device"], path, ("cuda", "cpu")) if data.get("device") is not None else None
+
+
+def _host(data: Mapping[str, Any]) -> Host:
+    host = _section(data, "host", ("memory_bytes", "cpus"))
+    return Host(
+        memory_bytes=_optional_integer(host, "memory_bytes", "host.", 1, _MAX_SIZE),
+        cpus=_optional_integer(host, "cpus", "host.", 1, 2**16),
+    )
+
+
+def _gpu(raw: Any, path: str) -> Gpu:
+    sizes = ("memory_total_bytes", "memory_reserved_bytes", "memory_usable_bytes", "memory_free_bytes")
+    data = values.mapping(raw, path, ("index", "name"), sizes + ("compute_capability",) + _GPU_FACTS)
+    prefix = path + "."
+    size = {key: _optional_integer(data, key, prefix, 0, _MAX_SIZE) for key in sizes}
+    usable = size["memory_usable_bytes"]
+    if usable is None:
+        # What CUDA sees is the card less what its firmware and driver keep for themselves.
+        if size["memory_total_bytes"] is None:
+            raise InvalidRequest("%s needs memory_usable_bytes or memory_total_bytes" % path)
+        usable = size["memory_total_bytes"] - (size["memory_reserved_bytes"] or 0)
+    if usable <= 0:
+        raise InvalidRequest("%s has no usable memory" % path)
+    free = size["memory_free_bytes"]
+    return Gpu(
+        index=values.integer(data["index"], prefix + "index", 0, 4096),
+        name=values.text(data["name"], prefix + "name"),
+        usable_bytes=usable,
+        free_bytes=usable if free is None else min(free, usable),
+        capability=_capability(data.get("compute_capability"), prefix + "compute_capability"),
+        uuid=_optional_text(data, "uuid", prefix),
+        display=values.boolean(data["display"], prefix + "display") if data.get("display") is not None else False,
+    )
+
+
+def _capability(raw: Any, path: str) -> tuple[int, int] | None:
+    if raw is None:
+        return None
+    match = re.match(r"^(\d{1,2})\.(\d{1,2})$", values.text(raw, path))
+    if match is None:
+        raise InvalidRequest("%s must look like '9.0', not %s" % (path, values.shown(raw)))
+    return int(match.group(1)), int(match.group(2))
+
+
+def _deployment(raw: Any, path: str) -> Deployment:
+    data = values.mapping(
+        raw, path, ("name", "model"), ("gpus", "workload", "engine_args", "runtime", "device", "env", "placement")
+    )
+    prefix = path + "."
+    name = values.text(data["name"], prefix + "name")
+    workload = _section(data, "workload", ("max_model_len", "concurrency"), prefix)
+    runtime = _section(data, "runtime", ("provider", "version", "device", "build"), prefix)
+    engine_args = values.mapping(data.get("engine_args") or {}, prefix + "engine_args", (), None)
+    return Deployment(
+        name=name,
+        model=_model(data["model"], prefix + "model"),
+        gpus=_wish(data, prefix),
+        max_model_len=_optional_integer(workload, "max_model_len", prefix + "workload.", 1, 2**31),
+        concurrency=_optional_integer(workload, "concurrency", prefix + "workload.", 1, 2**20),
+        engine_args=engine_args,
+        device=_device(data, prefix + "device") or _device(runtime, prefix + "runtime.device"),
+        vllm_version=_optional_text(runtime, "version", prefix + "runtime."),
+    )
+
+
+def _wish(data: Mapping[str, Any], prefix: str) -> GpuWish:
+    wish = _section(data, "gpus", ("count", "uuids", "indices"), prefix)
+    path = prefix + "gpus."
+    uuids = tuple(values.text(entry, path + "uuids") for entry in values.sequence(wish.get("uuids") or [], path + "uuids"))
+    indices = tuple(
+        values.integer(entry, path + "indices", 0, 4096)
+        for entry in values.sequence(wish.get("indices") or [], path + "indices")
+    )
+    count = _optional_integer(wish, "count", path, 1, 1024)
+    if sum((bool(uuids), bool(indices), count is not None)) > 1:
+        raise InvalidRequest("%sgpus takes one of count, uuids and indices" % prefix)
+    return GpuWish(count=count, uuids=uuids, indices=indices)
+
+
+def _model(raw: Any, path: str) -> Model:
+    data = values.mapping(raw, path, ("config",), ("id", "weights_bytes", "tensors", "source", "revision", "path"))
+    return Model(
+        config=values.mapping(data["config"], path + ".config", (), None),
+        id=_optional_text(data, "id", path + "."),
+        weights_bytes=_optional_integer(data, "weights_bytes", path + ".", 1, _MAX_SIZE),
+        tensors=_tensors(data.get("tensors"), path + ".tensors"),
+    )
+
+
+def _tensors(raw: Any, path: str) -> tuple[tuple[str, str, tuple[int, ...]], ...] | None:
+    """Read safetensors headers: ``{name: {dtype, shape}}``."""
+    if not raw:
+        return None
+    out = []
+    for name, entry in values.mapping(raw, path, (), None).items():
+        where = "%s['%s']" % (path, name)
+        if name == "__metadata__":
+            continue
+        header = values.mapping(entry, where, ("dtype", "shape"), ("data_offsets",))
+        shape = tuple(
+            values.integer(size, where + ".shape", 0, 2**40) for size in values.sequence(header["shape"], where + ".shape", 16)
+        )
+        out.append((name, values.text(header["dtype"], where + ".dtype"), shape))
+    return tuple(out)

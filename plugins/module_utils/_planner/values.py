@@ -1,0 +1,119 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""Strict readers of untrusted values: each returns a plain builtin or raises InvalidRequest naming the path."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Iterable, Mapping, Sequence
+
+from .errors import InvalidRequest
+
+MAX_INT = 2**63 - 1
+MAX_DEPTH = 32
+MAX_NODES = 200_000
+
+
+def kind(value: Any) -> str:
+    """The name that a writer of YAML or JSON has for the type of ``value``."""
+    if value is None:
+        return "null"
+    for types, name in ((bool, "a boolean"), (int, "an integer"), (float, "a number"), (str, "a string")):
+        if isinstance(value, types):
+            return name
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return type(value).__name__
+
+
+def shown(value: Any) -> str:
+    """``value`` short enough for an error message."""
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain(value: Any) -> Any:
+    """A copy made of builtin types only (Ansible hands over tagged subclasses); refuses cycles, NaN and huge trees."""
+    budget = [MAX_NODES]
+
+    def walk(item: Any, path: str, depth: int) -> Any:
+        budget[0] -= 1
+        if depth > MAX_DEPTH:
+            raise InvalidRequest("%s: nested deeper than %d levels (a cycle?)" % (path or "request", MAX_DEPTH))
+        if budget[0] < 0:
+            raise InvalidRequest("%s: more than %d values" % (path or "request", MAX_NODES))
+        if item is None or isinstance(item, bool):
+            return item
+        if isinstance(item, int):
+            return int(item)
+        if isinstance(item, float):
+            if not math.isfinite(item):
+                raise InvalidRequest("%s: %r is not a finite number" % (path or "request", item))
+            return float(item)
+        if isinstance(item, str):
+            return str(item)
+        if isinstance(item, Mapping):
+            out = {}
+            for key in item:
+                if not isinstance(key, str):
+                    raise InvalidRequest("%s: key %s is not a string" % (path or "request", shown(key)))
+                out[str(key)] = walk(item[key], "%s.%s" % (path, key) if path else str(key), depth + 1)
+            return out
+        if isinstance(item, (list, tuple)):
+            return [walk(entry, "%s[%d]" % (path, i), depth + 1) for i, entry in enumerate(item)]
+        raise InvalidRequest("%s: values of type %s are not understood" % (path or "request", type(item).__name__))
+
+    return walk(value, "", 0)
+
+
+def mapping(value: Any, path: str, required: Iterable[str] = (), optional: Iterable[str] | None = ()) -> dict[str, Any]:
+    """``value`` as a dict that has all ``required`` keys and, unless ``optional`` is None, no unknown one."""
+    if not isinstance(value, Mapping):
+        raise InvalidRequest("%s must be an object, not %s" % (path, kind(value)))
+    required = tuple(required)
+    for key in required:
+        if key not in value:
+            raise InvalidRequest("%s lacks the key '%s'" % (path, key))
+    if optional is not None:
+        known = set(required) | set(optional)
+        for key in value:
+            if key not in known:
+                raise InvalidRequest("%s has the unknown key '%s' (known: %s)" % (path, key, ", ".join(sorted(known))))
+    return dict(value)
+
+
+def sequence(value: Any, path: str, maximum: int = 4096) -> list[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise InvalidRequest("%s must be a list, not %s" % (path, kind(value)))
+    if len(value) > maximum:
+        raise InvalidRequest("%s has %d entries, more than %d" % (path, len(value), maximum))
+    return list(value)
+
+
+def text(value: Any, path: str, choices: Sequence[str] | None = None) -> str:
+    if not isinstance(value, str):
+        raise InvalidRequest("%s must be a string, not %s" % (path, kind(value)))
+    if not value or len(value) > 4096:
+        raise InvalidRequest("%s must have 1 to 4096 characters, not %d" % (path, len(value)))
+    if choices is not None and value not in choices:
+        raise InvalidRequest("%s must be one of %s, not %s" % (path, ", ".join(choices), shown(value)))
+    return value
+
+
+def integer(value: Any, path: str, minimum: int = 0, maximum: int = MAX_INT) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidRequest("%s must be an integer, not %s" % (path, kind(value)))
+    if not minimum <= value <= maximum:
+        raise InvalidRequest("%s must be between %d and %d, not %d" % (path, minimum, maximum, value))
+    return value
+
+
+def boolean(value: Any, path: str) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidRequest("%s must be true or false, not %s" % (path, kind(value)))
+    return value
