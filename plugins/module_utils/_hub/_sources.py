@@ -1,0 +1,92 @@
+# Copyright (c) 2026, gpufleet contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection.
+
+from __future__ import annotations
+
+from typing import Any, Callable, TypeVar
+
+from .._errors import Problem
+from ._dialects import HUBS, Hub
+from ._http import HttpFailure, public_url
+from ._types import DEFAULT_ENDPOINTS, Listing, check_model_id
+
+Result = TypeVar("Result")
+
+# Which of several failures a person should hear about first: the one that is most surely the cause.
+_WEIGHT = {
+    "hub.unauthorized": 5, "hub.unsafe_path": 4, "hub.bad_listing": 4, "hub.unreachable": 3,
+    "model.revision_not_found": 2, "model.empty": 2, "model.not_found": 1,
+}
+# What one endpoint says about these holds for its mirrors too, so they are not asked.
+_FINAL_FOR_SOURCE = ("hub.unauthorized", "model.not_found", "model.revision_not_found", "model.empty")
+
+
+def endpoints_of(source: str, endpoints: dict[str, Any] | None) -> list[str]:
+    """Ranked endpoint URLs of ``source``: those given, or the public ones."""
+    given = (endpoints or {}).get(source) or DEFAULT_ENDPOINTS[source]
+    return [given] if isinstance(given, str) else [str(url) for url in given]
+
+
+def hubs_of(
+    sources: list[str], endpoints: dict[str, Any] | None, tokens: dict[str, str] | None, timeout: float
+) -> list[Hub]:
+    """Every endpoint of every source, in the order in which they are tried. ``timeout`` in seconds."""
+    hubs: list[Hub] = []
+    for source in sources:
+        token = (tokens or {}).get(source) or None
+        for url in endpoints_of(source, endpoints):
+            hubs.append(HUBS[source](url, token, timeout))
+    return hubs
+
+
+def find(hubs: list[Hub], model_id: str, revision: str | None) -> tuple[Hub, Listing]:
+    """Return the first endpoint that has the model, and its listing.
+
+    An endpoint that cannot be reached gives way to the next; one that says no (unknown model, wrong token) speaks for its
+    source. Raises the Problem that most surely is the cause, with what every endpoint said.
+    """
+    check_model_id(model_id)
+    return _first(hubs, "model %s" % model_id, lambda hub: hub.listing(model_id, revision))
+
+
+def _first(hubs: list[Hub], asked: str, work: Callable[[Hub], Result]) -> tuple[Hub, Result]:
+    problems: list[Problem] = []
+    closed: set[str] = set()
+    for hub in hubs:
+        if hub.source in closed:
+            continue
+        try:
+            return hub, work(hub)
+        except HttpFailure as failure:
+            problems.append(unreachable(hub, asked, failure))
+        except Problem as problem:
+            problems.append(problem)
+            if problem.code in _FINAL_FOR_SOURCE:
+                closed.add(hub.source)
+    raise _worst(problems, asked)
+
+
+def unreachable(hub: Hub, asked: str, failure: HttpFailure) -> Problem:
+    return Problem(
+        "hub.unreachable", asked, "%s (%s) %s" % (hub.endpoint, hub.source, failure.cause),
+        "Check the network and proxy of this host, or set gpufleet_hub_endpoints to a hub or mirror it can reach",
+    )
+
+
+def _worst(problems: list[Problem], asked: str) -> Problem:
+    """One Problem for several: the heaviest one's code and remedy, and everything that was found."""
+    if len(problems) == 1:
+        return problems[0]
+    worst = max(problems, key=lambda problem: _WEIGHT.get(problem.code, 0))
+    found = "; ".join(
+        problem.found if problem.code == "hub.unreachable" else "%s: %s" % (problem.asked, problem.found)
+        for problem in problems
+    )
+    return Problem(worst.code, asked, found, worst.remedy)
+
+
+def describe_endpoints(hubs: list[Hub]) -> str:
+    """The endpoints as a person would list them, without secrets."""
+    return ", ".join("%s (%s)" % (public_url(hub.endpoint), hub.source) for hub in hubs)

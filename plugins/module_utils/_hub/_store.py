@@ -1,0 +1,223 @@
+# Copyright (c) 2026, gpufleet contributors
+# GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# This module util is PRIVATE to the collection.
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from typing import Any, Callable
+
+from .._errors import Problem
+from ._types import MANIFEST, FileEntry, Listing
+
+READ_BYTES = 1 << 20
+# Left free on the file system whatever happens, so that logs and the journal can still be written.
+SPACE_MARGIN_BYTES = 16 << 20
+
+
+class Place:
+    """Where one snapshot of one model lives below a store.
+
+    ``final`` appears by a rename, whole or not at all. ``work`` is its hidden sibling on the same file system:
+    ``work/data`` holds files that are complete and verified, ``work/parts`` those under way. ``lock`` is never removed, as
+    a lock on a removed file protects nothing.
+    """
+
+    def __init__(self, store: str, model_id: str, revision: str) -> None:
+        key = "%s--%s" % (model_id.replace("/", "--"), revision)
+        self.store = os.path.abspath(store)
+        self.final = os.path.join(self.store, *model_id.split("/"), revision)
+        self.work = os.path.join(self.store, ".work", key)
+        self.data = os.path.join(self.work, "data")
+        self.parts = os.path.join(self.work, "parts")
+        self.old = os.path.join(self.work, "old")
+        self.lock = os.path.join(self.store, ".locks", key + ".lock")
+
+    def part(self, path: str) -> str:
+        """Name of the file under way for ``path``: flat, and never clashing with a file of the model."""
+        return os.path.join(self.parts, hashlib.sha256(path.encode("utf-8")).hexdigest())
+
+    def make_dirs(self) -> None:
+        for path in (os.path.dirname(self.final), os.path.dirname(self.lock), self.data, self.parts):
+            make_dirs(path)
+
+
+def make_dirs(path: str) -> None:
+    """Make ``path`` and what is missing above it, each 0755 whatever the umask: a service's own user reads it."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        path = os.path.dirname(path)
+    for each in reversed(missing):
+        try:
+            os.mkdir(each)
+        except FileExistsError:
+            continue
+        os.chmod(each, 0o755)
+
+
+class Lock:
+    """One writer per snapshot on this host; the kernel frees it when the process dies, however it dies."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle: int | None = None
+
+    def acquire(self, timeout: float, waiting: Callable[[], None]) -> bool:
+        """Wait at most ``timeout`` seconds; call ``waiting`` once if there is a wait. True: somebody else was here."""
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        end = time.monotonic() + timeout
+        waited = False
+        while True:
+            try:
+                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return waited
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise
+            if not waited:
+                waiting()
+                waited = True
+            if time.monotonic() >= end:
+                raise Problem(
+                    "model.locked", "the lock %s" % self._path,
+                    "another run has held it for more than %d seconds" % timeout,
+                    "Wait for that run to end, or look for it on this host; the lock is free as soon as its process is gone",
+                )
+            time.sleep(0.2)
+
+    def release(self) -> None:
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+class Hashes:
+    """Both hashes a hub may give, computed in one pass over the content."""
+
+    def __init__(self, entry: FileEntry) -> None:
+        self._entry = entry
+        self._sha256 = hashlib.sha256()
+        # Never for security: it is what the hub publishes, and the transport is checked on its own.
+        self._sha1 = hashlib.sha1(b"blob %d\0" % entry.size) if entry.git_sha1 else None  # noqa: S324
+
+    def update(self, data: Any) -> None:
+        self._sha256.update(data)
+        if self._sha1:
+            self._sha1.update(data)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256.hexdigest()
+
+    def match(self) -> bool:
+        entry = self._entry
+        if entry.sha256 and entry.sha256 != self.sha256:
+            return False
+        return not (entry.git_sha1 and self._sha1 and entry.git_sha1 != self._sha1.hexdigest())
+
+
+def hash_file(path: str, entry: FileEntry, progress: Callable[[int], None] | None = None) -> Hashes:
+    """Hash the file at ``path``; memory does not grow with its size."""
+    hashes = Hashes(entry)
+    buffer = memoryview(bytearray(READ_BYTES))
+    with open(path, "rb", buffering=0) as handle:
+        while True:
+            count = handle.readinto(buffer)
+            if not count:
+                return hashes
+            hashes.update(buffer[:count])
+            if progress:
+                progress(count)
+
+
+def read_manifest(directory: str) -> dict[str, Any] | None:
+    """The manifest of a published snapshot, or None if there is none that can be understood."""
+    try:
+        with open(os.path.join(directory, MANIFEST), encoding="utf-8") as handle:
+            manifest = json.load(handle)
+    except (OSError, ValueError):
+        return None
+    if not isinstance(manifest, dict) or manifest.get("schema") != 1 or not isinstance(manifest.get("files"), list):
+        return None
+    return manifest
+
+
+def manifest_entries(manifest: dict[str, Any]) -> list[FileEntry]:
+    return [
+        FileEntry(str(item["path"]), int(item["size"]), item.get("sha256"), item.get("git_sha1"))
+        for item in manifest["files"]
+    ]
+
+
+def write_manifest(directory: str, listing: Listing, patterns: dict[str, list[str]], files: list[FileEntry]) -> None:
+    """Write the manifest into a directory that is not published yet."""
+    manifest = {
+        "schema": 1, "id": listing.model_id, "source": listing.source, "endpoint": listing.endpoint,
+        "requested_revision": listing.requested_revision, "revision": listing.revision, "patterns": patterns,
+        "files": [entry.as_dict() for entry in files],
+    }
+    path = os.path.join(directory, MANIFEST)
+    with open(path, "w", encoding="utf-8") as handle:
+        json.dump(manifest, handle, indent=1, sort_keys=True)
+        handle.write("\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.chmod(path, 0o644)
+
+
+def size_matches(directory: str, entry: FileEntry) -> bool:
+    """Whether the file is there as a regular file of the right size."""
+    path = os.path.join(directory, entry.path)
+    try:
+        return os.path.isfile(path) and not os.path.islink(path) and os.path.getsize(path) == entry.size
+    except OSError:
+        return False
+
+
+def publish(place: Place) -> None:
+    """Make ``work/data`` the snapshot. A snapshot that is being repaired gives way at the last moment."""
+    sync_directories(place.data)
+    if os.path.isdir(place.old):
+        shutil.rmtree(place.old)
+    if os.path.isdir(place.final):
+        os.rename(place.final, place.old)
+    os.rename(place.data, place.final)
+    sync_directory(os.path.dirname(place.final))
+    shutil.rmtree(place.work, ignore_errors=True)
+
+
+def sync_directories(top: str) -> None:
+    for base, _dirs, _files in os.walk(top):
+        sync_directory(base)
+
+
+def sync_directory(path: str) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def free_bytes(path: str) -> int:
+    """Bytes an unprivileged process may still write on the file system of ``path`` or its nearest existing parent."""
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def no_space(store: str, needed: int, free: int) -> Problem:
+    return Problem(
+        "model.no_space", "%d bytes below %s" % (needed, store),
+        "the file system has %d bytes free, of which %d stay reserved" % (free, SPACE_MARGIN_BYTES),
+        "Free %d bytes, or set model_store_path to a larger file system" % max(needed + SPACE_MARGIN_BYTES - free, 1),
+    )
