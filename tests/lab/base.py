@@ -72,7 +72,8 @@ def _build(release: str, target: Path) -> None:
     # Own mount and PID namespaces: whatever kills the build, nothing stays mounted or running.
     run(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
          "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--format=directory",
-         f"--include={','.join(PACKAGES)}", *options, f"--customize-hook=sh {setup} \"$1\"", release, str(work / "root"),
+         f"--include={','.join(PACKAGES)}", *options,
+         f"--customize-hook=sh {setup} \"$1\"", release, str(work / "root"),
          *([str(sources)] if sources.stat().st_size else [])])
     write_json(work / "base.json", {"schema": 1, "release": release, "packages": PACKAGES,
                                     "seconds": round(time.monotonic() - began, 1)})
