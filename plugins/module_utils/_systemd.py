@@ -60,13 +60,13 @@ def show(run: Run, unit: str) -> dict[str, str]:
     return parse_show(out)
 
 
-def number(values: dict[str, str], key: str) -> int:
+def number(values: t.Mapping[str, str], key: str) -> int:
     """A property that is a whole number; 0 when systemd has none (empty, ``[not set]``)."""
     value = values.get(key, "").split(" ")[0]
     return int(value) if value.isdigit() else 0
 
 
-def environment_value(values: dict[str, str], name: str) -> str | None:
+def environment_value(values: t.Mapping[str, str], name: str) -> str | None:
     """One assignment from the ``Environment`` property of a unit; values with blanks are quoted by systemd."""
     match = re.search(r'(?:^| )"?%s=([^" ]*)' % re.escape(name), values.get("Environment", ""))
     return match.group(1) if match else None
