@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 
-from tests.lab import base, clean, host, inventory, layers, network
+from tests.lab import base, clean, host, inventory, layers, network, service
 from tests.lab.lab import Lab, LabError
 from tests.lab.tools import ensure_tools
 
@@ -48,6 +48,11 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("rest", nargs=argparse.REMAINDER, metavar="COMMAND")
 
     command = commands.add_parser("net-exec", help="run a command of this machine inside the lab's closed network")
+    command.add_argument("rest", nargs=argparse.REMAINDER, metavar="COMMAND")
+
+    command = commands.add_parser("service", help="run a program of this machine in the background until the lab ends")
+    command.add_argument("--net", choices=("host", "bridge"), default="host")
+    command.add_argument("name")
     command.add_argument("rest", nargs=argparse.REMAINDER, metavar="COMMAND")
 
     command = commands.add_parser("snapshot", help="freeze a stopped host's files as a layer")
@@ -105,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
             lab.create()
             network.ensure(lab)
         os.execvp("nsenter", [*network.prefix(lab), *options.rest])
+    elif command == "service":
+        service.start(lab, options.name, options.rest, bridge=options.net == "bridge")
     elif command == "snapshot":
         layers.snapshot(lab, options.name, options.layer, replace=options.replace)
     elif command == "list":

@@ -45,9 +45,13 @@ def variables(lab: Lab, name: str) -> dict[str, object]:
     }
 
 
-def render(lab: Lab, names: Sequence[str] = (), groups: Mapping[str, Sequence[str]] | None = None) -> str:
-    """An inventory of the named hosts, all by default, in the given groups."""
-    lines = ["---", "all:", "  hosts:"]
+def render(lab: Lab, names: Sequence[str] = (), groups: Mapping[str, Sequence[str]] | None = None,
+           common: Mapping[str, object] | None = None) -> str:
+    """An inventory of the named hosts, all by default, in the given groups; ``common`` variables are for all."""
+    lines = ["---", "all:"]
+    if common:
+        lines += ["  vars:", *(f"    {key}: {json.dumps(value)}" for key, value in common.items())]
+    lines.append("  hosts:")
     for name in names or lab.names():
         lines.append(f"    {name}:")
         # JSON strings are YAML strings.
