@@ -109,13 +109,13 @@ model:
       sample: master
     revision:
       description:
-        - The commit. For O(source=path) the commit if M(gpufleet.vllm.model_snapshot) made the directory, otherwise a hash
-          over names, sizes and modification times of its files.
+        - The commit. For O(source=path) the commit if M(gpufleet.vllm.model_snapshot) made the directory, otherwise a
+          hash over names, sizes and modification times of its files.
       type: str
       returned: success
       sample: 1cfa9a7208912126459214e8b04321603b3df60c
     files:
-      description: Every file with RV(model.files[].path), RV(model.files[].size) in bytes, and C(sha256) or C(git_sha1).
+      description: Every file with its path, its size in bytes, and its C(sha256) or C(git_sha1).
       type: list
       elements: dict
       returned: success
@@ -157,11 +157,11 @@ code:
   sample: model.not_found
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._errors import Problem  # noqa: E402
-from ..module_utils._hub._info import read_model  # noqa: E402
-from ..module_utils._hub._snapshot import Wish  # noqa: E402
+from ..module_utils._errors import Problem
+from ..module_utils._hub._info import read_model
+from ..module_utils._hub._snapshot import Wish
 
 
 def main() -> None:

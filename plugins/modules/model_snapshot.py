@@ -16,8 +16,8 @@ author:
 description:
   - Downloads a model from Hugging Face, ModelScope or a mirror of one of them into O(store), as
     C(<store>/<id>/<commit>).
-  - The directory appears by one rename when every file is there and has the hash that the hub lists. A directory that is
-    not whole is never visible.
+  - The directory appears by one rename when every file is there and has the hash that the hub lists. A directory that
+    is not whole is never visible.
   - A run that is killed goes on at the byte where it stopped. Cut connections, status 429 and 5xx are tried again.
   - Two runs for the same model on one host wait for each other.
   - A commit that is there already needs no network.
@@ -58,8 +58,8 @@ options:
     default: []
   verify:
     description:
-      - How to look at a snapshot that is there already. V(checksum) reads all of it. What is missing or wrong is fetched
-        again, and only that.
+      - How to look at a snapshot that is there already. V(checksum) reads all of it. What is missing or wrong is
+        fetched again, and only that.
       - What is downloaded is always verified by hash.
     type: str
     choices: [size, checksum]
@@ -171,12 +171,12 @@ code:
   sample: hub.unreachable
 """
 
-from ansible.module_utils.basic import AnsibleModule  # noqa: E402
+from ansible.module_utils.basic import AnsibleModule
 
-from ..module_utils._errors import Problem  # noqa: E402
-from ..module_utils._hub._fetch import Settings  # noqa: E402
-from ..module_utils._hub._progress import Progress  # noqa: E402
-from ..module_utils._hub._snapshot import Outcome, Wish, ensure_absent, ensure_present  # noqa: E402
+from ..module_utils._errors import Problem
+from ..module_utils._hub._fetch import Settings
+from ..module_utils._hub._progress import Progress
+from ..module_utils._hub._snapshot import Outcome, Wish, ensure_absent, ensure_present
 
 
 def answer(outcome: Outcome, state: str) -> dict[str, object]:

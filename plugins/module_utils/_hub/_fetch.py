@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import os
@@ -36,7 +37,7 @@ class Stopped(Exception):
 
 
 class _Bad(Exception):
-    """The answer cannot be used: wrong range, wrong length, wrong content. ``spoiled``: what is on disk is worthless."""
+    """The answer cannot be used: wrong range, length or content. ``spoiled``: what is on disk is worthless too."""
 
     def __init__(self, cause: str, spoiled: bool = False) -> None:
         super().__init__(cause)
@@ -110,8 +111,11 @@ class FileFetcher:
         self, hubs: list[Hub], listing: Listing, place: Place, settings: Settings,
         received: Callable[[int], None], counted: Callable[[int], None],
     ) -> None:
-        """``hubs`` are the endpoints that may serve, best first. ``received`` gets the bytes that came over the network;
-        ``counted`` those that are done or, negative, not done after all."""
+        """``hubs`` are the endpoints that may serve, best first.
+
+        ``received`` gets the bytes that came over the network; ``counted`` those that are done or, negative, not done
+        after all.
+        """
         self._hubs = hubs
         self._listing = listing
         self._place = place
@@ -240,7 +244,5 @@ def _check_answer(answer: Any, entry: FileEntry, have: int) -> None:
 
 
 def _remove(path: str) -> None:
-    try:
+    with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    except FileNotFoundError:
-        pass

@@ -178,8 +178,8 @@ def _read(directory: str, path: str, offset: int, count: int) -> bytes:
 def directory_files(directory: str) -> tuple[list[FileEntry], str]:
     """Files of a directory, and what stands for its revision.
 
-    For a snapshot of ours that is its commit. Otherwise it is a hash over names, sizes and modification times: it changes
-    whenever somebody replaces a file, and reading it never takes the minutes that hashing the weights would.
+    For a snapshot of ours that is its commit. Otherwise it is a hash over names, sizes and modification times: it
+    changes whenever somebody replaces a file, and never takes the minutes that hashing the weights would.
     """
     manifest = read_manifest(directory)
     if manifest:
@@ -194,7 +194,8 @@ def directory_files(directory: str) -> tuple[list[FileEntry], str]:
             stat = os.stat(os.path.join(base, name))
             if path != MANIFEST:
                 files.append(FileEntry(path, stat.st_size))
-                digest.update(("%s\0%d\0%d\n" % (path, stat.st_size, stat.st_mtime_ns)).encode("utf-8", "surrogateescape"))
+                line = "%s\0%d\0%d\n" % (path, stat.st_size, stat.st_mtime_ns)
+                digest.update(line.encode("utf-8", "surrogateescape"))
     return sorted(files, key=lambda each: each.path), digest.hexdigest()
 
 

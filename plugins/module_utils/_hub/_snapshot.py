@@ -20,8 +20,18 @@ from ._http import explain
 from ._progress import Progress
 from ._sources import find, hubs_of
 from ._store import (
-    SPACE_MARGIN_BYTES, Lock, Place, free_bytes, hash_file, make_dirs, manifest_entries, no_space, publish,
-    read_manifest, size_matches, write_manifest,
+    SPACE_MARGIN_BYTES,
+    Lock,
+    Place,
+    free_bytes,
+    hash_file,
+    make_dirs,
+    manifest_entries,
+    no_space,
+    publish,
+    read_manifest,
+    size_matches,
+    write_manifest,
 )
 from ._types import FileEntry, Listing, check_model_id, is_commit
 
@@ -144,7 +154,7 @@ def _without_network(wish: Wish, progress: Progress) -> Outcome | None:
         return None
     place = Place(wish.store, wish.model_id, str(wish.revision))
     manifest = read_manifest(place.final)
-    everything = {"allow": [], "ignore": []}
+    everything: dict[str, list[str]] = {"allow": [], "ignore": []}
     if manifest is None or manifest.get("patterns") not in (everything, wish.patterns):
         return None
     if manifest.get("source") not in wish.sources:
@@ -239,8 +249,8 @@ def _bring(
 def _reuse(place: Place, wanted: list[FileEntry], bad: list[FileEntry]) -> list[FileEntry]:
     """Entries (with sha256) of files that need no network.
 
-    Those an earlier, killed run finished are hashed again: it may have died before they were safe on disk. Good files of
-    a snapshot under repair are linked, which needs no space.
+    Those an earlier, killed run finished are hashed again: it may have died before they were safe on disk. Good files
+    of a snapshot under repair are linked, which needs no space.
     """
     wrong = {each.path for each in bad}
     whole = []

@@ -44,8 +44,8 @@ def hubs_of(
 def find(hubs: list[Hub], model_id: str, revision: str | None) -> tuple[Hub, Listing]:
     """Return the first endpoint that has the model, and its listing.
 
-    An endpoint that cannot be reached gives way to the next; one that says no (unknown model, wrong token) speaks for its
-    source. Raises the Problem that most surely is the cause, with what every endpoint said.
+    An endpoint that cannot be reached gives way to the next; one that says no (unknown model, wrong token) speaks for
+    its source. Raises the Problem that most surely is the cause, with what every endpoint said.
     """
     check_model_id(model_id)
     return _first(hubs, "model %s" % model_id, lambda hub: hub.listing(model_id, revision))

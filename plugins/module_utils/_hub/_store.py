@@ -26,8 +26,8 @@ class Place:
     """Where one snapshot of one model lives below a store.
 
     ``final`` appears by a rename, whole or not at all. ``work`` is its hidden sibling on the same file system:
-    ``work/data`` holds files that are complete and verified, ``work/parts`` those under way. ``lock`` is never removed, as
-    a lock on a removed file protects nothing.
+    ``work/data`` holds files that are complete and verified, ``work/parts`` those under way. ``lock`` is never removed,
+    as a lock on a removed file protects nothing.
     """
 
     def __init__(self, store: str, model_id: str, revision: str) -> None:
@@ -60,7 +60,7 @@ def make_dirs(path: str) -> None:
             os.mkdir(each)
         except FileExistsError:
             continue
-        os.chmod(each, 0o755)
+        os.chmod(each, 0o755)  # noqa: S103
 
 
 class Lock:
@@ -89,7 +89,7 @@ class Lock:
                 raise Problem(
                     "model.locked", "the lock %s" % self._path,
                     "another run has held it for more than %d seconds" % timeout,
-                    "Wait for that run to end, or look for it on this host; the lock is free as soon as its process is gone",
+                    "Wait for that run to end, or look for it on this host; when its process is gone the lock is free",
                 )
             time.sleep(0.2)
 

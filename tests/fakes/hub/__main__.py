@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from pathlib import Path
 
@@ -32,10 +33,8 @@ def main() -> None:
         temporary.write_text("%d\n" % port, encoding="utf-8")
         temporary.replace(options.port_file)
     print(port, flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         hub.serve_forever()
-    except KeyboardInterrupt:
-        pass
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 
 """What a test can make the hub do wrong, and what it remembers.
 
-A fault is an object ``{"match": regex over "METHOD path", "times": how often (default: always), ...}`` with one or more of:
+A fault is an object ``{"match": regex over "METHOD path", "times": how often (default: always), ...}`` with some of:
 
     status, headers   answer this instead
     cut               send that many bytes of the body, then close the connection

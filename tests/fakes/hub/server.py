@@ -276,7 +276,8 @@ class Handler(BaseHTTPRequestHandler):
             return
         root = self.query.get("Root", "").strip("/")
         inside = [each for each in tree.blobs.values() if not root or each.path.startswith(root + "/")]
-        folders = {"/".join(each.path.split("/")[:depth]) for each in inside for depth in range(1, each.path.count("/") + 1)}
+        parts = [each.path.split("/") for each in inside]
+        folders = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
         entries = [{"Path": each, "Name": each.rpartition("/")[2], "Type": "tree", "Size": 0, "Sha256": ""}
                    for each in sorted(folders) if each != root and each.startswith(root)]
         entries += [self.ms_entry(each, tree.commit) for each in inside]

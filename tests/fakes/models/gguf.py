@@ -97,7 +97,7 @@ class Gguf:
         if tensor.kind == Q8_0:
             values = raw[:, 2:].view("i1").astype("f4") * scale
         else:
-            # Low halves of the 16 bytes are the first 16 values, high halves the others; then value = scale * q + minimum.
+            # Low halves of the 16 bytes are the first 16 values, high halves the others; value = scale * q + minimum.
             minimum = raw[:, 2:4].copy().view("<f2").astype("f4")
             quants = numpy.concatenate([raw[:, 4:] & 15, raw[:, 4:] >> 4], axis=1)
             values = quants.astype("f4") * scale + minimum

@@ -38,11 +38,12 @@ def _write(directory: Path) -> None:
         "bos_token_id": None, "eos_token_id": SPECIAL["<|im_end|>"], "pad_token_id": SPECIAL["<|endoftext|>"],
     })
     save_json(directory / "generation_config.json", {
-        "eos_token_id": SPECIAL["<|im_end|>"], "pad_token_id": SPECIAL["<|endoftext|>"], "temperature": 0.2, "top_p": 0.9,
+        "eos_token_id": SPECIAL["<|im_end|>"], "pad_token_id": SPECIAL["<|endoftext|>"], "do_sample": True,
+        "temperature": 0.2, "top_p": 0.9,
     })
     vocab = {letter: byte for byte, letter in enumerate(byte_letters())}
     # The model's own vocabulary has to cover the unused rows too.
-    vocab.update({text: number for text, number in SPECIAL.items()})
+    vocab.update(SPECIAL)
     vocab.update({"<|unused_%d|>" % number: number for number in range(256 + len(SPECIAL), VOCAB)})
     save_json(directory / "tokenizer.json", tokenizer_json(vocab, [], SPECIAL, split_digits=False))
     save_json(directory / "tokenizer_config.json", {
