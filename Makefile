@@ -12,7 +12,7 @@ PART ?=
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 export PATH := $(CURDIR)/.cache/venv/bin:$(PATH)
 
-.PHONY: help up down test test-full check bootstrap control docs lock clean
+.PHONY: help up down test test-full check bootstrap docs lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -20,23 +20,22 @@ help:
 bootstrap:
 	@$(BOOTSTRAP) dev
 
-control:
-	@$(BOOTSTRAP) control
-
-up: control
+up:
+	@$(BOOTSTRAP) up
 	@$(PYTHON_VENV) -m tests.lab.up
 
-down: control
+down:
+	@$(BOOTSTRAP) control
 	@$(PYTHON_VENV) -m tests.lab.down
 
 check: bootstrap
 	$(PYTEST) tests/static tests/unit -m "not slow and not full"
 
 test: bootstrap
-	$(PYTEST) tests -m "not full"
+	$(PYTEST) tests -m "not full" --junitxml=artifacts/junit.xml
 
 test-full: bootstrap
-	$(PYTEST) tests -m "full" $(if $(PART),-k "$(PART)")
+	$(PYTEST) tests -m "full" --junitxml=artifacts/junit-full.xml $(if $(PART),-k "$(PART)")
 
 docs: bootstrap
 	$(PYTHON_VENV) -m tests.tools.docs

@@ -1,5 +1,5 @@
 #!/bin/sh
-# bootstrap.sh control|dev: brings .cache/venv to the state of requirements/<mode>.txt.
+# bootstrap.sh control|up|dev: brings .cache/venv to the state of requirements/<mode>.txt.
 # Starts from a bare Debian 12 machine. Does nothing when the lock has not changed since the last time.
 set -eu
 
@@ -54,11 +54,17 @@ make_venv() {
         --require-hashes -r "$root/requirements/bootstrap.txt"
 }
 
-install_lock() { # the lock is exact, so uv may look in every index that pip is configured for
+wanted() {
+    cat "$root/requirements/bootstrap.txt" "$root/requirements/$1.txt" | sha256sum | cut -d' ' -f1
+}
+
+current() { # is the environment in the state of this lock?
+    [ "$(cat "$venv/.locked-$1" 2>/dev/null)" = "$(wanted "$1")" ]
+}
+
+install_lock() {
     name=$1
-    want=$(cat "$root/requirements/bootstrap.txt" "$root/requirements/$name.txt" | sha256sum | cut -d' ' -f1)
-    stamp=$venv/.locked-$name
-    if [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then
+    if current "$name"; then
         return
     fi
     index=$(pip_setting index-url)
@@ -68,13 +74,16 @@ install_lock() { # the lock is exact, so uv may look in every index that pip is 
     export UV_PYTHON_DOWNLOADS=never UV_HTTP_TIMEOUT=180 UV_LINK_MODE=copy
     echo "bootstrap: installing requirements/$name.txt"
     "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes -r "$root/requirements/$name.txt"
-    echo "$want" >"$stamp"
+    wanted "$name" >"$venv/.locked-$name"
 }
 
 if ! [ -x "$venv/bin/uv" ] || ! "$venv/bin/python" -c '' 2>/dev/null; then
     make_venv
 fi
 link_collection
-# dev holds everything of control, in the same versions
-[ "$mode" = dev ] && [ -e "$venv/.locked-dev" ] || install_lock control
-[ "$mode" = control ] || install_lock "$mode"
+# each holds all of the one before, in the same versions: a fuller one that is there already will do
+case $mode in
+control) current up || current dev || install_lock control ;;
+up) current dev || install_lock up ;;
+*) install_lock "$mode" ;;
+esac

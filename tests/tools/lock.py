@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.tools.tracked import ROOT
 
 #: lock -> oldest Python it must serve
-LOCKS = {"bootstrap": "3.11", "control": "3.11", "dev": "3.11", "sanity-2.21": "3.13"}
+LOCKS = {"bootstrap": "3.11", "control": "3.11", "up": "3.11", "dev": "3.11", "sanity-2.21": "3.13"}
 
 
 def main() -> None:
