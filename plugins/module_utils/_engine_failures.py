@@ -88,6 +88,7 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"(?:OSError|Error): .*(?:No such file or directory|is not a local folder)|"
         r"Failed (?:to locate executable|at step EXEC)",
     ),
+    (UNRESPONSIVE, r"the engine is up but does not serve"),
     (
         BAD_ARGUMENT,
         r"error: (?:unrecognized arguments|argument |ambiguous option|the following arguments|.*invalid choice)|"
@@ -102,6 +103,12 @@ _COMPILED = tuple((code, re.compile(pattern, re.IGNORECASE)) for code, pattern i
 
 # Lines that quote the words of a failure without being one.
 _HARMLESS = re.compile(r"\b(?:WARNING|DEBUG|INFO)\b.*(?:ignor|fall(?:ing)? ?back|defaulting)", re.IGNORECASE)
+
+# What systemd and the readiness check say about any failure.
+_GENERAL = re.compile(
+    r"^(?:Starting |Started |Stopping |Stopped |Failed to start |Scheduled restart|the engine's main process)|"
+    r"^\S+\.service: "
+)
 
 _PREFIX = re.compile(r"^\s*(?:\([^)]*pid=\d+\)\s*)*(?:(?:ERROR|CRITICAL)\s+\d\d-\d\d \d\d:\d\d:\d\d\s+\[[^\]]*\]\s*)?")
 
@@ -122,12 +129,12 @@ def from_log(lines: t.Sequence[str]) -> Failure | None:
 
 
 def _last_error(lines: t.Sequence[str]) -> str:
-    """The line that explains most when no rule matched: the last exception, else the last line at all."""
-    for line in reversed(lines):
-        text = tidy(line)
+    """The line that explains most when no rule matched: the last exception, else the engine's last line."""
+    own = [text for text in (tidy(line) for line in lines) if text and not _GENERAL.match(text)]
+    for text in reversed(own):
         if re.match(r"^[\w.]*(?:Error|Exception)\b.*:", text):
             return text
-    return tidy(lines[-1]) if lines else "the journal holds nothing of it"
+    return own[-1] if own else "its journal does not say why"
 
 
 def classify(lines: t.Sequence[str], unit: t.Mapping[str, str], start_limit_burst: int = 5) -> Failure:
@@ -146,7 +153,8 @@ def classify(lines: t.Sequence[str], unit: t.Mapping[str, str], start_limit_burs
     if unit.get("ExecMainStatus") == "203":
         return Failure(MISSING_FILE, "the program of the unit cannot be run (status 203)", REMEDIES[MISSING_FILE])
     if result == "timeout":
-        return Failure(START_TIMEOUT, _last_error(lines), REMEDIES[START_TIMEOUT])
+        evidence = "systemd's start timeout ran out; last: %s" % _last_error(lines)
+        return Failure(START_TIMEOUT, evidence, REMEDIES[START_TIMEOUT])
     # CLD_KILLED and CLD_DUMPED, as ExecMainCode gives them.
     if result in ("signal", "core-dump") or unit.get("ExecMainCode") in ("2", "3"):
         evidence = "its main process was ended by signal %s" % unit.get("ExecMainStatus", "?")

@@ -235,12 +235,10 @@ def describe(seen: Snapshot, revision: str | None, lines: int, failure: Failure 
     }
 
 
-def refuse(name: str, failure: Failure, journal: list[str]) -> Problem:
-    """The error for an instance that does not get ready, with the last lines of its journal."""
-    found = failure.evidence.rstrip(".")
-    if journal:
-        found += ". Journal of vllm@%s.service:\n  %s\n" % (name, "\n  ".join(journal))
-    return Problem(failure.code, "%s: instance '%s' should serve" % (socket.gethostname(), name), found, failure.remedy)
+def refuse(name: str, failure: Failure) -> Problem:
+    """The error for an instance that does not get ready."""
+    asked = "%s: instance '%s' should serve" % (socket.gethostname(), name)
+    return Problem(failure.code, asked, failure.evidence.rstrip("."), failure.remedy)
 
 
 def main() -> None:
@@ -272,7 +270,8 @@ def main() -> None:
             msg="[host.no_systemd] instance '%s': %s" % (module.params["name"], error), code="host.no_systemd"
         )
     if problem is not None:
-        module.fail_json(msg=str(problem), code=problem.code, **result)
+        lines = ["Last lines of its journal:"] + result["journal_tail"] if result["journal_tail"] else []
+        module.fail_json(msg="\n  ".join([str(problem)] + lines), code=problem.code, **result)
     module.exit_json(changed=False, **result)
 
 
@@ -299,8 +298,8 @@ def inspect(
             except ApiError as error:
                 failure = Failure("engine.unresponsive", str(error), "Look at the journal of the unit")
         if failure is not None:
-            tail = (seen.journal or instance.journal(seen.unit))[-params["journal_lines"] :]
-            problem = refuse(params["name"], failure, tail)
+            seen = seen._replace(journal=seen.journal or instance.journal(seen.unit))
+            problem = refuse(params["name"], failure)
     elif params["wait"] == "stopped":
         seen, gone = waiting.until_stopped(params["wait_timeout"])
         failure = seen.failure

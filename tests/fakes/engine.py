@@ -2,8 +2,8 @@
 """A tiny stand-in for ``vllm serve``: speaks just enough of the OpenAI API to try units, readiness and failures.
 
 Called like the real one: ``engine.py serve --config FILE``. Reads from that file, which it takes as JSON or as flat
-``key: value`` lines: ``model``, ``served-model-name``, ``host``, ``port``; and, for its own part, from
-``additional-config`` (a JSON object):
+``key: value`` lines: ``model``, ``served-model-name``, ``host``, ``port``. How it behaves is in the environment's
+FAKE_ENGINE, a JSON object:
 
     start_seconds   silence before the port opens
     log             lines to print at once, as an engine would before it dies
@@ -108,7 +108,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> int:
     config = read_config(sys.argv[sys.argv.index("--config") + 1])
-    script = config.get("additional-config") or {}
+    script = json.loads(os.environ.get("FAKE_ENGINE") or "{}")
     for line in script.get("log", []):
         print(line, flush=True)
     if script.get("abort"):
