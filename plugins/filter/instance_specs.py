@@ -10,7 +10,8 @@ short_description: Turn a plan into the specs that role vllm_instance renders
 version_added: "1.0.0"
 author: gpufleet contributors (@gpufleet)
 description:
-  - Joins the answer of the planner, the deployments and the models into one spec for each deployment, with its revision.
+  - Joins the answer of the planner, the deployments and the models into one spec for each deployment, with its
+    revision.
   - The revision is a SHA-256 over all of the spec but its state, and over O(key_digest) and O(unit_digest).
 options:
   _input:
@@ -68,7 +69,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import specs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest, InventoryError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.values import plain

@@ -10,10 +10,10 @@ short_description: Merge, check and complete the deployments of a host
 version_added: "1.0.0"
 author: gpufleet contributors (@gpufleet)
 description:
-  - Merges the lists of C(vllm_deployments) and every C(vllm_deployments__<anything>) by name, checks keys, types, names and
-    ports, and fills in the defaults.
-  - C(vllm_deployments) has the lowest rank. The others rank equal; where two of them give one key different values, that is
-    an error.
+  - Merges the lists of C(vllm_deployments) and every C(vllm_deployments__<anything>) by name, checks keys, types,
+    names and ports, and fills in the defaults.
+  - C(vllm_deployments) has the lowest rank. The others rank equal; where two of them give one key different values,
+    that is an error.
   - Without any such variable the default deployment (Qwen3-4B) is returned. Entries with C(state=ignore) are left out.
 options:
   _input:
@@ -52,7 +52,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InventoryError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import DEFAULT_VERSION, merge_deployments
 

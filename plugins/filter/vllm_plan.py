@@ -43,7 +43,6 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 

@@ -22,13 +22,14 @@ def build_request(
     """The planner's request for one host.
 
     ``deployments``: from merge_deployments; absent ones are left out. ``models``: deployment name to model_info's
-    model. ``host``: host_info's answer (``memory.total_bytes`` and ``cpus``). ``gpu_facts``: gpu_facts' answer.
+    model. ``host``: host_info's answer (``memory.total_bytes`` and ``cpus``). ``gpu_facts``: what gpu_facts returned as
+    ``ansible_facts.gpufleet``.
     """
     facts = dict(gpu_facts or {})
     wanted = [entry for entry in deployments if entry["state"] != "absent"]
     request: dict[str, Any] = {
         "vllm_version": wanted[0]["runtime"]["version"] if wanted else "0.32.0",
-        "gpus": [dict(gpu) for gpu in facts.get("gpus") or ()],
+        "gpus": [{key: value for key, value in gpu.items() if value is not None} for gpu in facts.get("gpus") or ()],
         "deployments": [_deployment(entry, models.get(entry["name"]) or {}) for entry in wanted],
         "runtime": {"device": device},
         "host": {},
@@ -38,10 +39,13 @@ def build_request(
         request["host"]["memory_bytes"] = memory["total_bytes"]
     if host.get("cpus"):
         request["host"]["cpus"] = host["cpus"]
-    for key, names in (("driver_version", ("driver_version",)), ("gpu_reason", ("reason",)), ("gpu_remedy", ("remedy",))):
-        value = next((facts[name] for name in names if facts.get(name)), None)
-        if value is not None:
-            request[key] = value
+    if facts.get("driver_version"):
+        request["driver_version"] = facts["driver_version"]
+    reason = facts.get("reason") or {}
+    if reason.get("message"):
+        request["gpu_reason"] = reason["message"]
+    if reason.get("remedy"):
+        request["gpu_remedy"] = reason["remedy"]
     return request
 
 

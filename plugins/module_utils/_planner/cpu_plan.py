@@ -48,11 +48,15 @@ def plan_on_cpu(
     width = 4 if dtype in ("float32", "float") else 2
     if width != model.dtype_bytes and origin != "weights_bytes":
         weights = weights * width // model.dtype_bytes
-    settings.decide("enforce-eager", True, "On a CPU the compiler runs for minutes at every start and its work is not kept.")
+    settings.decide(
+        "enforce-eager", True, "On a CPU the compiler runs for minutes at every start and its work is not kept."
+    )
     seqs = settings.decide(
         "max-num-seqs",
         deployment.concurrency or DEFAULT_SEQS,
-        "workload.concurrency." if deployment.concurrency else "A CPU answers few requests at once without slowing all of them.",
+        "workload.concurrency."
+        if deployment.concurrency
+        else "A CPU answers few requests at once without slowing all of them.",
         "user" if deployment.concurrency else "computed",
     )
     tokens = settings.decide("max-num-batched-tokens", BATCHED_TOKENS, "vLLM's default on a CPU.", "default")
@@ -76,11 +80,15 @@ def plan_on_cpu(
     if wanted_total > free:
         raise PlanError(
             "host.memory",
-            "Deployment '%s' needs %.2f GiB of host memory (weights %.2f, process %.2f, KV cache %.2f), and %.2f GiB of the "
-            "host's %.2f GiB are left for it."
+            "Deployment '%s' needs %.2f GiB of host memory (weights %.2f, process %.2f, KV cache %.2f), and %.2f GiB of "
+            "the host's %.2f GiB are left for it."
             % (deployment.name, wanted_total / GIB, weights / GIB, process / GIB, pool_bytes / GIB, free / GIB,
                request.host.memory_bytes / GIB),
-            ("Give the host more memory.", "Choose a smaller model.", "Lower workload.max_model_len or workload.concurrency."),
+            (
+                "Give the host more memory.",
+                "Choose a smaller model.",
+                "Lower workload.max_model_len or workload.concurrency.",
+            ),
             wanted_total,
             free,
         )  # fmt: skip
@@ -98,11 +106,16 @@ def plan_on_cpu(
         "kv-cache-memory-bytes",
         pool_bytes,
         "%s of %d tokens; without it vLLM would take 92 %% of the host's memory."
-        % ("%d requests" % seqs if pool_bytes >= wanted else "What the host's memory leaves, at least one request,", length),
+        % (
+            "%d requests" % seqs if pool_bytes >= wanted else "What the host's memory leaves, at least one request,",
+            length,
+        ),
     )
     decide_serving(settings, model, deployment.model.id)
     resources.take_memory(wanted_total)
-    memory = Memory(free, free, weights, process - CPU_PROCESS_BYTES, CPU_PROCESS_BYTES, 0, pool_bytes, free - wanted_total)
+    memory = Memory(
+        free, free, weights, process - CPU_PROCESS_BYTES, CPU_PROCESS_BYTES, 0, pool_bytes, free - wanted_total
+    )
     pool = kv_cache.pool(layout, pool_bytes, length, tokens, version)
     return {
         "settings": settings.finish(),
@@ -159,7 +172,7 @@ def _length(settings: Settings, deployment: Deployment, model: ModelInfo) -> int
             else "The longest context of the model.",
         )
     check_length(length, limit)
-    return length
+    return int(length)
 
 
 def check_length(length: int, limit: int | None) -> None:

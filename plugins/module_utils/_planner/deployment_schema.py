@@ -72,7 +72,7 @@ def _text(value: Any, path: str) -> str:
     return value
 
 
-def _pattern(pattern: "re.Pattern[str]", wanted: str) -> Callable[[Any, str], str]:
+def _pattern(pattern: re.Pattern[str], wanted: str) -> Callable[[Any, str], str]:
     def check(value: Any, path: str) -> str:
         if not isinstance(value, str) or not pattern.match(value):
             raise bad_type(path, wanted, value)
@@ -148,7 +148,8 @@ def _env(value: Any, path: str) -> dict[str, str]:
 def _arguments(value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise bad_type(path, "a mapping of engine arguments", value)
-    return copied(dict(value))
+    out: dict[str, Any] = copied(dict(value))
+    return out
 
 
 def _object(keys: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str], dict[str, Any]]:

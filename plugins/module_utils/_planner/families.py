@@ -11,9 +11,9 @@ from typing import Sequence
 
 # First match wins: (start of the model_type, part of the lower-case model id or "", tool parser, reasoning parser).
 _FAMILIES: Sequence[tuple[str, str, str, str]] = (
+    ("qwen3_5", "", "qwen3_coder", "qwen3"),
     ("qwen3", "coder", "qwen3_coder", ""),
     ("qwen3", "instruct", "hermes", ""),
-    ("qwen3_5", "", "qwen3_coder", "qwen3"),
     ("qwen3", "", "hermes", "qwen3"),
     ("qwen2", "deepseek-r1", "hermes", "deepseek_r1"),
     ("llama", "deepseek-r1", "hermes", "deepseek_r1"),
@@ -46,7 +46,7 @@ FALLBACK_TOOL_PARSER = "hermes"
 
 
 def parsers(family: str, model_id: str | None) -> tuple[str, str | None, bool]:
-    """Tool parser, reasoning parser or None, and whether the family is in the table (else the tool parser is a guess)."""
+    """Tool parser, reasoning parser or None, and whether the table has the family (else the first is a guess)."""
     lowered = (model_id or "").lower()
     for start, part, tool, reasoning in _FAMILIES:
         if family.startswith(start) and part in lowered:

@@ -18,7 +18,7 @@ from .memory import GIB, MIB
 from .model import ModelInfo
 from .parallel import check_tensor_parallel, divides
 from .placement import Resources
-from .request import Deployment, Gpu, Request
+from .request import Deployment, Gpu, GpuWish, Request
 from .serving import decide_serving
 from .settings import Settings
 from .weights import rank_bytes
@@ -64,7 +64,8 @@ def plan_on_gpus(
             continue
         resources.take_gpus(gpus, deployment.name)
         return instance
-    assert error is not None
+    if error is None:
+        raise RuntimeError("no number of GPUs was tried")
     raise error
 
 
@@ -120,15 +121,17 @@ def _on(
     if width != model.dtype_bytes and origin != "weights_bytes" and model.quantization is None:
         weights = weights * width // model.dtype_bytes
     if size > 1:
-        reason = "The deployment has %d GPUs." if deployment.gpus != type(deployment.gpus)() else "The fewest GPUs that hold it: %d."
+        reason = "The deployment has %d GPUs." if deployment.gpus != GpuWish() else "The fewest GPUs that hold it: %d."
         settings.decide("tensor-parallel-size", size, reason % size)
     tokens, seqs, eager = _decide_batch(settings, deployment, gpus[0], version)
     utilization = _decide_utilization(settings, gpus, version)
     parts = (
-        rank_bytes(weights, model, size),
+        rank_bytes(weights, origin, model, size),
         memory.activation_bytes(model, tokens, seqs, size, width, version),
         memory.non_torch_bytes(size, version),
-        0 if eager else memory.graph_bytes(model, memory.graph_sizes(tokens, seqs, (first.capability or (0, 0))[0] == 10)),
+        0
+        if eager
+        else memory.graph_bytes(model, memory.graph_sizes(tokens, seqs, (first.capability or (0, 0))[0] == 10)),
     )
     block = settings.decide("block-size", 16, "vLLM's default.", "default")
     layout = kv_cache.layout(model.layers, block, kv_width(settings, model, width), size)
@@ -204,7 +207,9 @@ def _decide_utilization(settings: Settings, gpus: list[Gpu], version: Any) -> fl
     if largest >= default:
         return float(settings.decide("gpu-memory-utilization", default, "vLLM's default.", "default"))
     value = max(0.01, floor(largest * 100) / 100)
-    return float(settings.decide("gpu-memory-utilization", value, "Others hold part of the card: what is free, rounded down."))
+    return float(
+        settings.decide("gpu-memory-utilization", value, "Others hold part of the card: what is free, rounded down.")
+    )
 
 
 def _decide_length(
@@ -227,10 +232,10 @@ def _decide_length(
         total = least.budget - least.kv_available + needed
         raise PlanError(
             "plan.does_not_fit",
-            "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of %d tokens) "
-            "and may use %.2f GiB; %s."
-            % (deployment.name, total / GIB, least.weights / GIB, least.activation / GIB, needed / GIB, wanted, least.budget / GIB,
-               "%d tokens fit" % fits if fits else "no context fits"),
+            "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of %d "
+            "tokens) and may use %.2f GiB; %s."
+            % (deployment.name, total / GIB, least.weights / GIB, least.activation / GIB, needed / GIB, wanted,
+               least.budget / GIB, "%d tokens fit" % fits if fits else "no context fits"),
             _remedies(fits),
             total,
             least.budget,

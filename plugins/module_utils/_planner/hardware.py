@@ -11,6 +11,7 @@ from typing import Any, Sequence
 
 from .errors import PlanError
 from .memory import GIB
+from .model import ModelInfo
 from .request import Gpu
 
 
@@ -30,6 +31,17 @@ def check_dtype(dtype: str, gpus: Sequence[Gpu]) -> None:
         if dtype == "bfloat16" and gpu.capability is not None and gpu.capability < (8, 0):
             raise PlanError(
                 "plan.unsupported_dtype",
-                "GPU %d (%s) has compute capability %d.%d, and bfloat16 needs 8.0." % (gpu.index, gpu.name, *gpu.capability),
+                "GPU %d (%s) has compute capability %d.%d, and bfloat16 needs 8.0."
+                % (gpu.index, gpu.name, *gpu.capability),
                 ("Set dtype: float16, or leave it out.",),
             )
+
+
+def check_quantization(model: ModelInfo, asked: str | None, version: Any) -> None:
+    """Refuse what the engine would refuse when it reads ``quantization`` beside the model's config."""
+    if asked == "fp8" and model.quantization is None and version >= (0, 31):
+        raise PlanError(
+            "plan.unsupported_quantization",
+            "quantization: fp8 on a checkpoint that is not quantised is refused by vLLM from 0.31 on.",
+            ("Set quantization: fp8_per_tensor.",),
+        )

@@ -113,7 +113,7 @@ def pool(kv: KvLayout, available: int, length: int, in_flight: int, version: tup
 
 
 def needed_bytes(kv: KvLayout, length: int, in_flight: int, version: tuple[int, ...]) -> int:
-    """Least KV memory with which the engine starts: one request, and the null block that releases from 0.30 set apart."""
+    """Least KV memory with which the engine starts: one request, and from 0.30 on the null block set apart."""
     return request_bytes(kv, length, in_flight) + (kv.block_bytes if version >= (0, 30) else 0)
 
 

@@ -11,7 +11,7 @@ import re
 from typing import Any, Mapping
 
 from . import deployment_schema as schema
-from .errors import InventoryError, InvalidRequest
+from .errors import InvalidRequest, InventoryError
 from .values import plain
 
 VARIABLE = re.compile(r"^vllm_deployments(__\w+)?$")

@@ -18,8 +18,8 @@ MAX_LAYERS = 4096
 # Model families whose layers the planner understands in full: attention with K and V in every layer, a gated or plain
 # feed-forward net or routed experts. Anything else is refused by name rather than sized wrongly.
 DENSE = {
-    "llama", "mistral", "ministral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "granite", "olmo2", "olmo3",
-    "smollm3", "exaone4", "glm4", "glm", "internlm3", "seed_oss", "starcoder2", "mimo", "nemotron", "cohere", "cohere2",
+    "llama", "mistral", "ministral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "granite", "olmo2",
+    "olmo3", "smollm3", "exaone4", "glm4", "glm", "internlm3", "seed_oss", "starcoder2", "mimo", "nemotron", "cohere", "cohere2",
     "hunyuan_v1_dense", "ernie4_5", "apertus", "arcee",
 }  # fmt: skip
 MOE = {"mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "minimax_m2", "olmoe", "granitemoe", "glm4_moe", "ernie4_5_moe"}
@@ -80,7 +80,9 @@ class ModelInfo:
     quantization: str | None = None
 
 
-def _number(config: Mapping[str, Any], key: str, default: int | None = None, minimum: int = 1, maximum: int = 2**31) -> int:
+def _number(
+    config: Mapping[str, Any], key: str, default: int | None = None, minimum: int = 1, maximum: int = 2**31
+) -> int:
     value = config.get(key)
     if value is None:
         if default is None:
@@ -101,7 +103,7 @@ def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
 
 
 def read_model(config: Mapping[str, Any]) -> ModelInfo:
-    """Read config.json. Raises InvalidRequest for nonsense, PlanError ``plan.unsupported_model`` for what is unknown."""
+    """Read config.json. Raises InvalidRequest for nonsense, PlanError ``plan.unsupported_model`` for the unknown."""
     family = config.get("model_type")
     if not isinstance(family, str):
         raise InvalidRequest("the model's config lacks 'model_type'")
@@ -116,7 +118,8 @@ def read_model(config: Mapping[str, Any]) -> ModelInfo:
         _refuse_unknown(text["model_type"], family, config)
         raise PlanError(
             "plan.unsupported_model",
-            "The model '%s' has a tower beside its language model, whose memory this planner does not know yet." % family,
+            "The model '%s' has a tower beside its language model, whose memory this planner does not know yet."
+            % family,
             ("Choose a text-only model.",),
         )
     _refuse_unknown(family, family, config)
@@ -164,7 +167,9 @@ def _facts(family: str, architecture: str, config: Mapping[str, Any]) -> ModelIn
         qk_norm=family in ("qwen3", "qwen3_moe", "gemma3_text", "olmo2", "olmo3", "exaone4", "apertus"),
         attention_bias=bool(config.get("attention_bias", family in ("qwen2", "qwen2_moe"))),
         experts=experts,
-        experts_per_token=_first(config, ("num_experts_per_tok", "num_experts_per_token", "moe_topk")) if experts else 0,
+        experts_per_token=_first(config, ("num_experts_per_tok", "num_experts_per_token", "moe_topk"))
+        if experts
+        else 0,
         moe_intermediate=moe_intermediate if experts else 0,
         shared_intermediate=shared if experts else 0,
         moe_layers=max(0, layers - dense_first) if experts else 0,
@@ -220,7 +225,9 @@ def _layer_kinds(family: str, config: Mapping[str, Any], count: int) -> list[str
     if isinstance(types, list) and len(types) == count:
         names = {"full_attention": "full", "sliding_attention": "sliding"}
         if any(entry not in names for entry in types):
-            raise PlanError("plan.unsupported_model", "The config's layer_types hold kinds other than full and sliding attention.")
+            raise PlanError(
+                "plan.unsupported_model", "The config's layer_types hold kinds other than full and sliding attention."
+            )
         return [names[entry] for entry in types]
     pattern = config.get("sliding_window_pattern")
     if family == "gemma3_text" and pattern is None:

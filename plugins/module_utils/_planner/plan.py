@@ -14,6 +14,7 @@ from .cpu_plan import plan_on_cpu
 from .engine_args import lint
 from .errors import PlanError
 from .gpu_plan import plan_on_gpus
+from .hardware import check_quantization
 from .model import read_model
 from .placement import Resources
 from .request import Request, parse_request
@@ -47,7 +48,8 @@ def answer(request: Request) -> dict[str, Any]:
                 warnings.append(warning)
             user, remarks = lint(deployment.engine_args, version)
             model = read_model(deployment.model.config)
-            total, origin = weights_bytes(deployment.model, model)
+            check_quantization(model, user.get("quantization"), version)
+            total, origin = weights_bytes(deployment.model, model, user.get("quantization"))
             device = deployment.device or request.device
             planner = plan_on_cpu if device == "cpu" else plan_on_gpus
             instance = planner(request, resources, deployment, model, total, origin, user, version)

@@ -88,8 +88,6 @@ def parse_request(raw: Any) -> Request:
         ("driver_version", "host", "links", "placement", "measured", "runtime", "gpu_reason", "gpu_remedy"),
     )
     deployments = values.sequence(data["deployments"], "deployments", 256)
-    if not deployments:
-        raise InvalidRequest("deployments must not be empty")
     parsed = tuple(_deployment(entry, "deployments[%d]" % i) for i, entry in enumerate(deployments))
     names = [entry.name for entry in parsed]
     for name in names:
@@ -195,7 +193,9 @@ def _deployment(raw: Any, path: str) -> Deployment:
 def _wish(data: Mapping[str, Any], prefix: str) -> GpuWish:
     wish = _section(data, "gpus", ("count", "uuids", "indices"), prefix)
     path = prefix + "gpus."
-    uuids = tuple(values.text(entry, path + "uuids") for entry in values.sequence(wish.get("uuids") or [], path + "uuids"))
+    uuids = tuple(
+        values.text(entry, path + "uuids") for entry in values.sequence(wish.get("uuids") or [], path + "uuids")
+    )
     indices = tuple(
         values.integer(entry, path + "indices", 0, 4096)
         for entry in values.sequence(wish.get("indices") or [], path + "indices")
@@ -227,7 +227,8 @@ def _tensors(raw: Any, path: str) -> tuple[tuple[str, str, tuple[int, ...]], ...
             continue
         header = values.mapping(entry, where, ("dtype", "shape"), ("data_offsets",))
         shape = tuple(
-            values.integer(size, where + ".shape", 0, 2**40) for size in values.sequence(header["shape"], where + ".shape", 16)
+            values.integer(size, where + ".shape", 0, 2**40)
+            for size in values.sequence(header["shape"], where + ".shape", 16)
         )
         out.append((name, values.text(header["dtype"], where + ".dtype"), shape))
     return tuple(out)

@@ -55,7 +55,13 @@ def build_specs(
         if instance is None:
             raise _unplanned(answer, deployment["name"])
         spec = _spec(
-            instance, deployment, models.get(deployment["name"]) or {}, bind_address, allow_from, models_dir, runtimes_dir
+            instance,
+            deployment,
+            models.get(deployment["name"]) or {},
+            bind_address,
+            allow_from,
+            models_dir,
+            runtimes_dir,
         )
         specs.append(_finished(spec, key_digest, unit_digest))
     return specs

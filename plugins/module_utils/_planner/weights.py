@@ -21,8 +21,33 @@ def round_up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
 
-def weights_bytes(request: Model, model: ModelInfo) -> tuple[int, str]:
-    """Bytes of all weights as loaded and where the figure comes from (tensors, weights_bytes or config)."""
+# Bits a linear weight takes when vLLM quantises a plain checkpoint while it loads, scales included where they count.
+ONLINE_BITS = {
+    "fp8": 8.0, "fp8_per_tensor": 8.0, "fp8_per_block": 8.0, "fp8_per_channel": 8.0,
+    "int8_per_channel_weight_only": 8.0, "mxfp8": 8.25, "mxfp4": 4.25, "nvfp4_per_token": 4.5,
+}  # fmt: skip
+
+
+def weights_bytes(request: Model, model: ModelInfo, quantization: str | None = None) -> tuple[int, str]:
+    """Bytes of all weights as loaded and where the figure comes from (tensors, weights_bytes or config).
+
+    ``quantization`` is the engine argument of that name; on a plain checkpoint it shrinks the linear layers.
+    """
+    total, origin = _stored_bytes(request, model)
+    bits = ONLINE_BITS.get(quantization or "")
+    if bits is None or origin == "weights_bytes" or model.quantization is not None:
+        return total, origin
+    kept = unquantised_parameters(model) * model.dtype_bytes
+    return kept + int((total - kept) / model.dtype_bytes * bits / 8), origin
+
+
+def unquantised_parameters(model: ModelInfo) -> int:
+    """Parameters that online quantisation leaves alone: embeddings, the head and norms."""
+    embeddings = round_up(model.vocab, 64) * model.hidden * (1 if model.tied else 2)
+    return embeddings + (2 * len(model.layers) + 1) * model.hidden
+
+
+def _stored_bytes(request: Model, model: ModelInfo) -> tuple[int, str]:
     if request.tensors is not None:
         return _from_tensors(request.tensors, model), "tensors"
     if request.weights_bytes is not None:
@@ -89,14 +114,19 @@ def parameters(model: ModelInfo) -> int:
     return total + vocab * hidden * (1 if model.tied else 2) + hidden
 
 
-def rank_bytes(total: int, model: ModelInfo, tensor_parallel: int) -> int:
-    """Bytes on one rank: everything is divided but the norms and what KV heads must be repeated."""
+def rank_bytes(total: int, origin: str, model: ModelInfo, tensor_parallel: int) -> int:
+    """Bytes on one rank. ``weights_bytes`` of a request are a sum over ranks; the rest describes the checkpoint.
+
+    A checkpoint is divided but for the norms and the KV heads that must be repeated, and each rank adds its table of
+    rotary angles.
+    """
+    if origin == "weights_bytes":
+        return total // tensor_parallel
+    rotary = (model.max_model_len or 0) * model.head_dim * model.dtype_bytes
     if tensor_parallel == 1:
-        return total
-    copied = len(model.layers) * 2 * model.hidden + model.hidden
+        return total + rotary
     if tensor_parallel > model.kv_heads and model.family not in MLA:
         extra = tensor_parallel - model.kv_heads
-        copied_kv = len(model.layers) * 2 * model.hidden * model.head_dim * extra
-        total += copied_kv * model.dtype_bytes
-    copied_bytes = copied * model.dtype_bytes
-    return (total - copied_bytes) // tensor_parallel + copied_bytes
+        total += len(model.layers) * 2 * model.hidden * model.head_dim * extra * model.dtype_bytes
+    copied = (len(model.layers) * 2 + 1) * model.hidden * model.dtype_bytes
+    return (total - copied) // tensor_parallel + copied + rotary
