@@ -255,7 +255,7 @@ def main() -> None:
                 "type": "dict",
                 "options": {
                     "prompt": {"type": "str", "default": "The capital of France is"},
-                    "max_tokens": {"type": "int", "default": 8},
+                    "max_tokens": {"type": "int", "default": 8, "no_log": False},
                 },
             },
             "journal_lines": {"type": "int", "default": 30},

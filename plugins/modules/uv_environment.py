@@ -33,7 +33,7 @@ options:
   lock:
     description:
       - Text of the lock, as C(uv pip compile --generate-hashes) writes it. Comments do not count.
-      - A comment C(# installed-bytes: N) lets the free space be checked and the progress be told.
+      - "A comment C(# installed-bytes: N) lets the free space be checked and the progress be told."
     type: str
   lock_file:
     description: Path of such a lock on the host, instead of O(lock).

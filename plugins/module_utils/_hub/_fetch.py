@@ -132,6 +132,7 @@ class FileFetcher:
             before = part.size
             hub = self._hubs[attempt.turn % len(self._hubs)]
             pause = None
+            meaning = None
             try:
                 self._attempt(hub, entry, part)
                 break
@@ -140,7 +141,6 @@ class FileFetcher:
                 attempt.failed(failure.cause, part.size > before, refused=not failure.temporary)
                 pause = failure.retry_after
             except _Bad as bad:
-                meaning = None
                 attempt.failed(bad.cause, False, spoiled=bad.spoiled)
                 if bad.spoiled:
                     self._counted(-part.size)

@@ -232,8 +232,8 @@ def _decide_length(
         total = least.budget - least.kv_available + needed
         raise PlanError(
             "plan.does_not_fit",
-            "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of %d "
-            "tokens) and may use %.2f GiB; %s."
+            "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of "
+            "%d tokens) and may use %.2f GiB; %s."
             % (deployment.name, total / GIB, least.weights / GIB, least.activation / GIB, needed / GIB, wanted,
                least.budget / GIB, "%d tokens fit" % fits if fits else "no context fits"),
             _remedies(fits),
