@@ -24,4 +24,5 @@ class Problem(Exception):
         return "[%s] %s: %s. %s." % (self.code, self.asked, self.found, self.remedy)
 
     def as_dict(self) -> dict[str, str]:
-        return {"code": self.code, "asked": self.asked, "found": self.found, "remedy": self.remedy, "message": str(self)}
+        parts = {"code": self.code, "asked": self.asked, "found": self.found, "remedy": self.remedy}
+        return dict(parts, message=str(self))

@@ -85,6 +85,8 @@ def test_role_stands_alone(role: Path) -> None:
 
 #: names a task file of a role may have (architecture, law 8)
 STAGES = ("main", "assert", "install", "configure", "service", "remove")
+#: parts of a stage, and entry points beside main, that earned a name of their own
+PARTS = ("fill", "packages", "restore", "rollback", "start")
 
 
 @each_role
@@ -92,6 +94,7 @@ def test_task_files_have_the_fixed_names(role: Path) -> None:
     odd = [
         path.name
         for path in role.glob("tasks/*.yml")
-        if path.stem not in STAGES and not path.stem.startswith(("provider_", *(stage + "_" for stage in STAGES)))
+        if path.stem not in STAGES + PARTS
+        and not path.stem.startswith(("provider_", *(stage + "_" for stage in STAGES + PARTS)))
     ]
     assert not odd

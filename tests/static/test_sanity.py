@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools import sanity
+from tests.tools.pythons import find
 from tests.tools.tracked import ROOT, tracked_files
 
 pytestmark = pytest.mark.slow
@@ -37,17 +36,8 @@ def test_core_2_19_on_the_control_nodes_python(artifacts: Path) -> None:
     run(sanity.Pair("2.19", python, Path(sys.executable).parents[1]), artifacts)
 
 
-def python_3_13() -> str | None:
-    """A Python 3.13 that starts: pyenv leaves a command of that name even where it is switched off."""
-    for candidate in ("python3.13", *map(str, Path.home().glob(".pyenv/versions/3.13.*/bin/python"))):
-        path = shutil.which(candidate)
-        if path and subprocess.run([path, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return path
-    return None
-
-
 def test_core_2_21_on_python_3_13(artifacts: Path) -> None:
-    python = python_3_13()
+    python = find("3.13")
     if python is None:
         reason = "no Python 3.13 on this machine: ansible-core 2.21 is NOT checked"
         warnings.warn(reason, stacklevel=1)

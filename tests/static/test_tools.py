@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.pythons import find
 from tests.tools.tracked import tracked_files
 
 
@@ -40,3 +41,16 @@ def test_changelog_fragments(root: Path) -> None:
 def test_shell_scripts_parse(root: Path) -> None:
     for name in tracked_files("*.sh", ".ci/run"):
         check(root, "sh" if "bin/sh" in (root / name).read_text()[:20] else "bash", "-n", name)
+
+
+def test_what_reaches_a_host_imports_on_python_3_9(root: Path) -> None:
+    python = find("3.9")
+    if python is None:
+        pytest.skip("no Python 3.9 on this machine; ruff still refuses newer syntax")
+    names = [name for name in tracked_files("plugins/module_utils/*.py") if not name.endswith("__main__.py")]
+    parts = ["gpufleet.vllm." + name[: -len(".py")].replace("/", ".").removesuffix(".__init__") for name in names]
+    code = (
+        "import importlib, sys; sys.path.insert(0, '.cache/collections')\n"
+        "for name in sys.argv[1:]: importlib.import_module('ansible_collections.' + name)"
+    )
+    check(root, python, "-c", code, *parts)

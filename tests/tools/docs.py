@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -99,14 +100,21 @@ def stale() -> list[str]:
     return found
 
 
-def main() -> None:
+def main() -> int:
+    failed = 0
     for role in specs.roles():
         readme = role / "README.md"
-        text = rendered(role)
+        try:
+            text = rendered(role)
+        except (ValueError, FileNotFoundError) as error:
+            print(error, file=sys.stderr)
+            failed = 1
+            continue
         if text != readme.read_text():
             readme.write_text(text)
             print("wrote %s" % readme.relative_to(ROOT))
+    return failed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
