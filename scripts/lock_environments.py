@@ -14,6 +14,7 @@ enough to travel inside a module's arguments. Needs ``uv`` and the Python packag
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import subprocess
 import sys
@@ -123,9 +124,10 @@ def hosts_with(recipe: Recipe, marker: str | None) -> list[bool]:
         return [True]
     answers = []
     for python in recipe.pythons:
-        for machine in recipe.machines:
+        # Some packages look at the third number too: Debian 12 has 3.11.2.
+        for machine, patch in itertools.product(recipe.machines, (".0", ".99")):
             environment = dict(default_environment(), sys_platform="linux", platform_system="Linux", os_name="posix")
-            environment.update(platform_machine=machine, python_version=python, python_full_version=python + ".9")
+            environment.update(platform_machine=machine, python_version=python, python_full_version=python + patch)
             environment.update(platform_python_implementation="CPython", implementation_name="cpython")
             answers.append(Marker(marker).evaluate(environment))
     return answers

@@ -119,6 +119,13 @@ class Builder:
                 code, text = self._install(command, path, lock)
         if code == 0:
             return
+        if "does not satisfy Python" in text:
+            raise Problem(
+                "runtime.python_unsuitable",
+                "The environment %s is built from its lock" % path,
+                "the host's Python is too old or too new for a package: %s" % self._last(text),
+                "Bring the host's Python to its release's newest patch, or name another interpreter",
+            )
         if _not_found(text):
             raise Problem(
                 "runtime.package_not_found",
@@ -174,7 +181,8 @@ class Builder:
     def _run(self, command: Sequence[str], watch: Callable[[int, str], None]) -> tuple[int, str]:
         """Exit status and all output of a command, which is watched about twice a second."""
         with tempfile.TemporaryFile() as output:
-            process = subprocess.Popen(
+            # AnsibleModule.run_command cannot tell how far a command is
+            process = subprocess.Popen(  # pylint: disable=ansible-bad-function
                 list(command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
