@@ -100,10 +100,11 @@ def _launch(lab: Lab, name: str) -> int:
     reading, writing = os.pipe()
     net = network.prefix(lab) if lab.host(name)["net"] == "bridge" else []
     with (lab.host_dir(name) / "console.log").open("ab") as log:
-        subprocess.Popen(  # pylint: disable=consider-using-with  # it outlives this command on purpose
-            [*net, "unshare", "--mount", "--propagation", "private", sys.executable, "-m", "tests.lab.keeper",
-             str(lab.state), name, str(writing)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[writing],
+        # It outlives this command: a session of its own, and nobody's child.
+        subprocess.run(
+            ["setsid", "--fork", *net, "unshare", "--mount", "--propagation", "private", sys.executable, "-m",
+             "tests.lab.keeper", str(lab.state), name, str(writing)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], check=True,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, cwd=REPOSITORY)
     os.close(writing)
     return reading

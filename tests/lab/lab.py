@@ -105,11 +105,15 @@ class Lab:
 
 
 def start_time(pid: int) -> str | None:
-    """The process's start time in clock ticks since boot, which with the PID names one process for good."""
+    """The process's start time in clock ticks since boot, which with the PID names one process for good.
+
+    None when it ended, whether or not its parent has asked for its exit status yet.
+    """
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
+    return None if fields[0] in "ZX" else fields[19]
 
 
 def alive(pid: int | None, started: str | None) -> bool:

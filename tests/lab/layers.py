@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,8 @@ def _strip(files: Path) -> None:
 def remove(name: str) -> None:
     """Delete a layer. Raises LabError when a mounted host stands on it."""
     target = folder(name)
-    mounts = subprocess.run(["grep", "-lsF", str(target / "files"), "/proc/self/mountinfo"], check=False,
-                            stdout=subprocess.DEVNULL)
-    if mounts.returncode == 0:
-        raise LabError(f"Layer '{name}' is in use.")
+    for mounts in Path("/proc").glob("[0-9]*/mountinfo"):  # each host's root is mounted where only it sees it
+        with contextlib.suppress(OSError):
+            if str(target / "files") in mounts.read_text():
+                raise LabError(f"Layer '{name}' is in use.")
     shutil.rmtree(target, ignore_errors=True)

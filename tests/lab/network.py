@@ -31,6 +31,8 @@ def ensure(lab: Lab) -> None:
         enter(lab, ["ip", "address", "add", f"{GATEWAY}/16", "dev", BRIDGE])
     enter(lab, ["ip", "link", "set", "lo", "up"])
     enter(lab, ["ip", "link", "set", BRIDGE, "up"])
+    # As a router without a way out it answers "unreachable" at once, where packets would vanish otherwise.
+    enter(lab, ["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
 
 
 def enter(lab: Lab, command: list[str]) -> subprocess.CompletedProcess[str]:
