@@ -24,6 +24,7 @@ DEFAULT_SEQS = 4
 BATCHED_TOKENS = 2048
 BLOCK_SIZE = 128
 MLA_BLOCK_SIZE = 16
+KERNEL_BLOCK = 32
 
 
 def plan_on_cpu(
@@ -43,6 +44,13 @@ def plan_on_cpu(
             "A deployment on a CPU needs the host's memory, and the request has no host.memory_bytes.",
             ("Give host.memory_bytes (host_info reads it).",),
         )
+    for name in ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size"):
+        if user.get(name, 1) != 1:
+            raise PlanError(
+                "plan.unsupported_parallelism",
+                "%s: %s cannot be planned on a CPU." % (name, user[name]),
+                ("Leave it out.",),
+            )
     settings = Settings(user)
     dtype = settings.decide("dtype", model.dtype, "The type of the checkpoint; the CPU engine computes in it.")
     width = 4 if dtype in ("float32", "float") else 2
@@ -63,7 +71,7 @@ def plan_on_cpu(
     tokens = max(tokens, 1)
     mla = model.layers[0].kind == "mla"
     block = settings.decide("block-size", MLA_BLOCK_SIZE if mla else BLOCK_SIZE, "vLLM's default on a CPU.", "default")
-    layout = kv_cache.layout(model.layers, block, kv_width(settings, model, width), 1)
+    layout = kv_cache.layout(model.layers, block, kv_width(settings, model, width), 1, KERNEL_BLOCK)
     length = _length(settings, deployment, model)
 
     process = CPU_PROCESS_BYTES + cpu_activation_bytes(model, tokens, seqs, width)
@@ -80,8 +88,8 @@ def plan_on_cpu(
     if wanted_total > free:
         raise PlanError(
             "host.memory",
-            "Deployment '%s' needs %.2f GiB of host memory (weights %.2f, process %.2f, KV cache %.2f), and %.2f GiB of "
-            "the host's %.2f GiB are left for it."
+            "Deployment '%s' needs %.2f GiB of host memory (weights %.2f, process %.2f, KV cache %.2f), and %.2f GiB "
+            "of the host's %.2f GiB are left for it."
             % (deployment.name, wanted_total / GIB, weights / GIB, process / GIB, pool_bytes / GIB, free / GIB,
                request.host.memory_bytes / GIB),
             (

@@ -19,6 +19,7 @@ _MODEL_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
 _REVISION = re.compile(r"^[A-Za-z0-9][\w./-]{0,127}$")
 _ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 _VERSION = re.compile(r"^\d+(\.\d+)+([.a-z0-9+-]*)$")
+RESERVED_NAMES = ("models",)
 STATES = ("present", "stopped", "absent", "ignore")
 DEVICES = ("cuda", "cpu")
 SOURCES = ("modelscope", "huggingface", "path")
@@ -172,6 +173,13 @@ def _object(keys: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str
     return read
 
 
+def _name(value: Any, path: str) -> str:
+    name = _NAME(value, path)
+    if name in RESERVED_NAMES:
+        raise bad_type(path, "another name than %s, which is a folder of the model store" % name, value)
+    return name
+
+
 _NAME = _pattern(NAME, "a name of 1 to 63 lower-case letters, digits, '.' and '-', not starting with '.' or '-'")
 _MODEL = _object(
     {
@@ -183,7 +191,7 @@ _MODEL = _object(
 )
 _DEPLOYMENT = _object(
     {
-        "name": _NAME,
+        "name": _name,
         "state": _choice(STATES),
         "model": _MODEL,
         "served_name": _text,

@@ -226,6 +226,7 @@ def _decide_length(
     automatic = explicit is None or explicit in (-1, "auto")
     ceiling = limit or 2**20
     wanted = ceiling if automatic else explicit
+    check_length(wanted, limit)
     fits = kv_cache.longest(layout, least.kv_available, wanted, in_flight, version)
     needed = kv_cache.needed_bytes(layout, min(wanted, 16) if automatic else wanted, in_flight, version)
     if fits < (1 if automatic else wanted):
@@ -245,7 +246,6 @@ def _decide_length(
             settings.take("max-model-len")
         else:
             settings.decide("max-model-len", wanted, "workload.max_model_len.", "user")
-        check_length(wanted, limit)
         return wanted, []
     if fits >= ceiling:
         reason = "The longest context of the model; it fits."

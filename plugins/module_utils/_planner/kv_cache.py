@@ -20,17 +20,16 @@ KV_DTYPE_BYTES = {
 
 @dataclass(frozen=True)
 class Group:
-    """Layers that share block tables: ``slots`` pages wide, ``layers`` of them real, the rest padding."""
+    """Layers that share one table of blocks; ``window`` in tokens, 0 for none."""
 
     kind: str
     layers: int
-    slots: int
     window: int
 
 
 @dataclass(frozen=True)
 class KvLayout:
-    """``page_bytes``: one layer, one block; ``block_bytes``: one block of every slot; ``token_bytes``: all layers."""
+    """``page_bytes``: one block of a layer; ``block_bytes``: of the widest group; ``token_bytes``: of all layers."""
 
     block_size: int
     page_bytes: int
@@ -60,27 +59,30 @@ def layer_page_bytes(layer: Layer, block_size: int, width: int, tensor_parallel:
     return heads * block_size * (layer.head_size + layer.head_size_v) * width
 
 
-def layout(layers: tuple[Layer, ...], block_size: int, width: int, tensor_parallel: int) -> KvLayout:
-    """Group ``layers`` as vLLM does. All layers of the planned models have pages of one size."""
-    pages = {layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers}
-    page = max(pages)
+def layout(
+    layers: tuple[Layer, ...], block_size: int, width: int, tensor_parallel: int, kernel_block: int = 16
+) -> KvLayout:
+    """Group ``layers`` as vLLM does; ``kernel_block`` is the smallest block that the attention kernels take.
+
+    Sliding layers start from a block that the kernels take whole, whatever the user asked for; pages are then made
+    equal by scaling the others. All layers of the planned models have one width, so one block size results.
+    """
+    if any(layer.kind == "sliding" for layer in layers):
+        block_size = max(block_size, kernel_block)
+    pages = [layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers]
     kinds: dict[tuple[str, int], int] = {}
     for layer in layers:
         key = (layer.kind, layer.window)
         kinds[key] = kinds.get(key, 0) + 1
-    if len(kinds) == 1:
-        (kind, window), count = next(iter(kinds.items()))
-        groups = [Group(kind, count, count, window)]
-    else:
-        smallest, largest = min(kinds.values()), max(kinds.values())
-        size = largest if largest < smallest * 1.5 else smallest
-        groups = []
-        for (kind, window), count in kinds.items():
-            for start in range(0, count, size):
-                groups.append(Group(kind, min(size, count - start), size, window))
-    slots = max(group.slots for group in groups)
-    token = sum(layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers) // block_size
-    return KvLayout(block_size, page, page * slots, token, tuple(groups))
+    smallest, largest = min(kinds.values()), max(kinds.values())
+    # One layer more or less, as a draft model brings, must not halve the groups: then the larger count is the size.
+    size = largest if largest < smallest * 1.5 else smallest
+    groups = []
+    for (kind, window), count in kinds.items():
+        parts = ceil_div(count, size)
+        groups += [Group(kind, len(range(part, count, parts)), window) for part in range(parts)]
+    slots = max(group.layers for group in groups)
+    return KvLayout(block_size, max(pages), max(pages) * slots, sum(pages) // block_size, tuple(groups))
 
 
 def blocks_of_request(group: Group, length: int, block_size: int, in_flight: int) -> int:
@@ -95,7 +97,7 @@ def request_blocks(kv: KvLayout, length: int, in_flight: int) -> int:
 
 
 def request_bytes(kv: KvLayout, length: int, in_flight: int) -> int:
-    """KV bytes that one request of ``length`` tokens needs on one rank."""
+    """KV bytes that one request of ``length`` tokens holds on one rank, padding of the groups included."""
     return request_blocks(kv, length, in_flight) * kv.block_bytes
 
 

@@ -19,7 +19,8 @@ MAX_LAYERS = 4096
 # feed-forward net or routed experts. Anything else is refused by name rather than sized wrongly.
 DENSE = {
     "llama", "mistral", "ministral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "granite", "olmo2",
-    "olmo3", "smollm3", "exaone4", "glm4", "glm", "internlm3", "seed_oss", "starcoder2", "mimo", "nemotron", "cohere", "cohere2",
+    "olmo3",
+    "smollm3", "exaone4", "glm4", "glm", "internlm3", "seed_oss", "starcoder2", "mimo", "nemotron", "cohere", "cohere2",
     "hunyuan_v1_dense", "ernie4_5", "apertus", "arcee",
 }  # fmt: skip
 MOE = {"mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "minimax_m2", "olmoe", "granitemoe", "glm4_moe", "ernie4_5_moe"}

@@ -149,6 +149,9 @@ def _gpu(raw: Any, path: str) -> Gpu:
     if usable <= 0:
         raise InvalidRequest("%s has no usable memory" % path)
     free = size["memory_free_bytes"]
+    if free is not None:
+        # Engines of ours that run now give their memory back before the planned ones start.
+        free += _own_bytes(data.get("processes"), prefix + "processes")
     return Gpu(
         index=values.integer(data["index"], prefix + "index", 0, 4096),
         name=values.text(data["name"], prefix + "name"),
@@ -158,6 +161,18 @@ def _gpu(raw: Any, path: str) -> Gpu:
         uuid=_optional_text(data, "uuid", prefix),
         display=values.boolean(data["display"], prefix + "display") if data.get("display") is not None else False,
     )
+
+
+def _own_bytes(raw: Any, path: str) -> int:
+    """Memory held by processes of units ``vllm@...``, in bytes."""
+    total = 0
+    for position, entry in enumerate(values.sequence(raw, path, 65536) if raw is not None else []):
+        where = "%s[%d]" % (path, position)
+        process = values.mapping(entry, where, (), None)
+        unit = process.get("unit")
+        if isinstance(unit, str) and unit.startswith("vllm@") and process.get("memory_bytes") is not None:
+            total += values.integer(process["memory_bytes"], where + ".memory_bytes", 0, _MAX_SIZE)
+    return total
 
 
 def _capability(raw: Any, path: str) -> tuple[int, int] | None:

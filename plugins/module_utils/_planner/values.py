@@ -52,7 +52,8 @@ def plain(value: Any) -> Any:
         if isinstance(item, int):
             return int(item)
         if isinstance(item, float):
-            if not math.isfinite(item):
+            # A model's config may hold Infinity (Python writes it so); what the planner reads of it is checked there.
+            if not math.isfinite(item) and ".config." not in path:
                 raise InvalidRequest("%s: %r is not a finite number" % (path or "request", item))
             return float(item)
         if isinstance(item, str):
