@@ -110,12 +110,23 @@ _GENERAL = re.compile(
     r"^\S+\.service: "
 )
 
-_PREFIX = re.compile(r"^\s*(?:\([^)]*pid=\d+\)\s*)*(?:(?:ERROR|CRITICAL)\s+\d\d-\d\d \d\d:\d\d:\d\d\s+\[[^\]]*\]\s*)?")
+# vLLM's process and time prefixes, up to the one blank that ends them.
+_PREFIX = re.compile(r"^(?:\([^)]*pid=\d+\) ?)*(?:(?:ERROR|CRITICAL) \d\d-\d\d \d\d:\d\d:\d\d \[[^\]]*\] ?)?")
 
 
 def tidy(line: str) -> str:
     """A log line without vLLM's process and time prefixes, at most 400 characters."""
     return _PREFIX.sub("", line).strip()[:400]
+
+
+def condense(lines: t.Sequence[str]) -> list[str]:
+    """``lines`` without the frames of tracebacks, which in vLLM fill hundreds of lines around the few that tell."""
+    kept = []
+    for line in lines:
+        text = _PREFIX.sub("", line)
+        if text.strip() and not text.startswith(("  ", "Traceback (most recent call last)")):
+            kept.append(line)
+    return kept
 
 
 def from_log(lines: t.Sequence[str]) -> Failure | None:
@@ -128,10 +139,13 @@ def from_log(lines: t.Sequence[str]) -> Failure | None:
     return None
 
 
-def _last_error(lines: t.Sequence[str]) -> str:
-    """The line that explains most when no rule matched: the last exception, else the engine's last line."""
+def _own_words(lines: t.Sequence[str]) -> str:
+    """The line that explains most when no rule matched: the first exception, else the engine's last line.
+
+    The first, because each process that waits for the failed one adds an exception of its own.
+    """
     own = [text for text in (tidy(line) for line in lines) if text and not _GENERAL.match(text)]
-    for text in reversed(own):
+    for text in own:
         if re.match(r"^[\w.]*(?:Error|Exception)\b.*:", text):
             return text
     return own[-1] if own else "its journal does not say why"
@@ -153,7 +167,7 @@ def classify(lines: t.Sequence[str], unit: t.Mapping[str, str], start_limit_burs
     if unit.get("ExecMainStatus") == "203":
         return Failure(MISSING_FILE, "the program of the unit cannot be run (status 203)", REMEDIES[MISSING_FILE])
     if result == "timeout":
-        evidence = "systemd's start timeout ran out; last: %s" % _last_error(lines)
+        evidence = "systemd's start timeout ran out; last: %s" % _own_words(lines)
         return Failure(START_TIMEOUT, evidence, REMEDIES[START_TIMEOUT])
     # CLD_KILLED and CLD_DUMPED, as ExecMainCode gives them.
     if result in ("signal", "core-dump") or unit.get("ExecMainCode") in ("2", "3"):
@@ -161,9 +175,9 @@ def classify(lines: t.Sequence[str], unit: t.Mapping[str, str], start_limit_burs
         return Failure(KILLED, evidence, REMEDIES[KILLED])
     restarts = unit.get("NRestarts", "0")
     if result == "start-limit-hit" or (restarts.isdigit() and int(restarts) >= start_limit_burst - 1):
-        evidence = "restarted %s times; last: %s" % (restarts, _last_error(lines))
+        evidence = "restarted %s times; last: %s" % (restarts, _own_words(lines))
         return Failure(CRASH_LOOP, evidence, REMEDIES[CRASH_LOOP])
-    return Failure(UNKNOWN, _last_error(lines), REMEDIES[UNKNOWN])
+    return Failure(UNKNOWN, _own_words(lines), REMEDIES[UNKNOWN])
 
 
 def redact(lines: t.Iterable[str], secrets: t.Iterable[str]) -> list[str]:

@@ -16,6 +16,8 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures imp
 
 #: how long an engine that printed a fatal line may take to die by itself, so that its whole log is there to read
 FATAL_GRACE_SECONDS = 20
+#: journal lines that are read: a failed start of vLLM leaves several hundred of tracebacks after the line that tells
+JOURNAL_LINES = 2000
 
 #: stages of a start by what vLLM 0.32 prints when one begins, last match wins
 _STAGES: tuple[tuple[str, str], ...] = (
@@ -111,7 +113,7 @@ class Instance:
         self.config_dir = Path(root) / "etc/gpufleet/instances" / name
         self.run_dir = Path(root) / "run/gpufleet" / name
 
-    def journal(self, unit: t.Mapping[str, str], lines: int = 200) -> list[str]:
+    def journal(self, unit: t.Mapping[str, str], lines: int = JOURNAL_LINES) -> list[str]:
         """Journal of the unit's present or last start."""
         found = _systemd.journal(self.run, self.unit_name, unit.get("InvocationID", ""), lines)
         return _engine_failures.redact(found, self.secrets)
@@ -213,7 +215,8 @@ class Waiting:
             # Died and came back between two looks.
             if restarts is not None and seen.n_restarts > restarts:
                 older = _engine_failures.redact(
-                    _systemd.journal(self.instance.run, self.instance.unit_name), self.instance.secrets
+                    _systemd.journal(self.instance.run, self.instance.unit_name, lines=JOURNAL_LINES),
+                    self.instance.secrets,
                 )
                 return seen._replace(journal=older), _engine_failures.classify(older, seen.unit)
             restarts = seen.n_restarts

@@ -144,7 +144,9 @@ completion:
   returned: when O(smoke) was asked
   type: str
 journal_tail:
-  description: Last lines of the engine's journal, without the key. Only when something is wrong.
+  description:
+    - Last lines of the engine's journal, without the key and without the frames of tracebacks.
+    - Only when something is wrong.
   returned: always
   type: list
   elements: str
@@ -172,7 +174,7 @@ from urllib.error import HTTPError, URLError
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
-from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures import Failure
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures import Failure, condense
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._instance import (
     ApiError,
@@ -230,7 +232,7 @@ def describe(seen: Snapshot, revision: str | None, lines: int, failure: Failure 
         "pid": seen.pid,
         "n_restarts": seen.n_restarts,
         "unit": properties,
-        "journal_tail": seen.journal[-lines:],
+        "journal_tail": condense(seen.journal)[-lines:],
         "failure": failure.as_dict() if failure is not None else {},
     }
 
