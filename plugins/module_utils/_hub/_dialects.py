@@ -179,11 +179,11 @@ class ModelScope(Hub):
 
     def entries(self, model_id: str, commit: str) -> list[FileEntry]:
         """The whole tree in one answer; where that is cut off, directory by directory."""
-        files: dict[str, FileEntry] = {}
+        files: list[FileEntry] = []
         waiting = [""]
         for _page in range(MAX_PAGES):
             if not waiting:
-                return list(files.values())
+                return files
             root = waiting.pop()
             items = self._tree(model_id, commit, root, "True")
             if len(items) >= MODELSCOPE_PAGE:
@@ -191,10 +191,7 @@ class ModelScope(Hub):
                 if len(items) >= MODELSCOPE_PAGE:
                     raise HttpFailure(self._base, 502, "cannot list a directory of more than %d files" % len(items))
                 waiting += [str(item["Path"]) for item in items if item.get("Type") == "tree"]
-            for item in items:
-                if item.get("Type") != "tree":
-                    entry = _modelscope_entry(item, self.endpoint)
-                    files[entry.path] = entry
+            files += [_modelscope_entry(item, self.endpoint) for item in items if item.get("Type") != "tree"]
         raise HttpFailure(self._base, 502, "lists more than %d directories" % MAX_PAGES)
 
     def _tree(self, model_id: str, commit: str, root: str, recursive: str) -> list[dict[str, Any]]:
@@ -208,7 +205,7 @@ class ModelScope(Hub):
         return self._url(model_id, "repo", Revision=commit, FilePath=path)
 
     def _missing(self, failure: HttpFailure, asked: str, model_id: str, revision: str) -> Problem:
-        # A wrong commit and a wrong id both give 404 on the listing; the history of the default branch tells them apart.
+        # A wrong commit and a wrong id both give 404 on the listing; the default branch's history tells them apart.
         if is_commit(revision):
             try:
                 self.resolve(model_id, self.default_branch)

@@ -179,20 +179,20 @@ class FileFetcher:
 
     def _copy(self, url: str, answer: Any, out: Any, part: _Part) -> None:
         left = part.entry.size - part.size
-        buffer = memoryview(bytearray(min(READ_BYTES, left)))
         while left:
             if self._stop.is_set():
                 raise Stopped()
             try:
-                count = answer.readinto(buffer[: min(left, len(buffer))])
+                # Not readinto: it waits until its buffer is full, and loses what it holds when the server falls silent.
+                data = answer.read1(min(left, READ_BYTES))
             except (OSError, http.client.HTTPException) as error:
                 raise HttpFailure(url, 0, explain(error)) from None
-            if not count:
+            if not data:
                 raise HttpFailure(url, 0, "the connection was cut with %d bytes missing" % left)
-            part.append(out, buffer[:count])
-            left -= count
-            self._received(count)
-            self._counted(count)
+            part.append(out, memoryview(data))
+            left -= len(data)
+            self._received(len(data))
+            self._counted(len(data))
 
     def _pause(self, failures: int, retry_after: float | None) -> None:
         settings = self._settings

@@ -18,6 +18,8 @@ from typing import Any
 
 USER_AGENT = "gpufleet.vllm"
 MAX_JSON_BYTES = 64 << 20
+# A hub that does not answer a small question in this time is given up for the next one.
+SMALL_TIMEOUT_SECONDS = 20.0
 
 
 class HttpFailure(Exception):
@@ -102,12 +104,12 @@ class Client:
         self._timeout = timeout
         self._opener = urllib.request.build_opener(_Redirects())
 
-    def open(self, url: str, extra: dict[str, str] | None = None) -> Any:
+    def open(self, url: str, extra: dict[str, str] | None = None, timeout: float | None = None) -> Any:
         """Return the open answer to a GET (status 200 or 206). Raises HttpFailure."""
         # Endpoints are checked to be http or https, and so are redirects.
         request = urllib.request.Request(url, headers={**self._headers, **(extra or {})})  # noqa: S310
         try:
-            return self._opener.open(request, timeout=self._timeout)
+            return self._opener.open(request, timeout=timeout or self._timeout)
         except urllib.error.HTTPError as error:
             failure = HttpFailure(url, error.code, "answered %d %s" % (error.code, error.reason or ""), error.headers)
             error.close()
@@ -117,7 +119,7 @@ class Client:
 
     def read(self, url: str, extra: dict[str, str] | None = None, limit: int = MAX_JSON_BYTES) -> tuple[bytes, Any]:
         """Return body and headers of a small answer. Raises HttpFailure, also for an answer cut short."""
-        with self.open(url, extra) as answer:
+        with self.open(url, extra, min(self._timeout, SMALL_TIMEOUT_SECONDS)) as answer:
             try:
                 body = answer.read(limit + 1)
             except (OSError, http.client.HTTPException) as error:
