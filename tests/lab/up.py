@@ -26,7 +26,7 @@ MODEL_ROOT = REPOSITORY / ".cache" / "models"
 MODEL_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 MODEL_NAME = "SmolLM2-135M-Instruct"
 QUESTION = "What is the capital of France?"
-ADMIN = "admin@localhost"
+ADMIN = "admin@localhost.localdomain"
 
 
 class Up:

@@ -18,8 +18,8 @@ name: stages
 type: aggregate
 short_description: Seconds per imported playbook
 description:
-  - Writes C({"stages": [{"stage":, "seconds":}], "changed":, "failed":}) to the file in the environment variable
-    E(GPUFLEET_STAGES). Used by the lab only.
+  - Writes stages (name and seconds of each), changed and failed tasks as JSON to the file that the environment variable
+    E(GPUFLEET_STAGES) names. Used by the lab only.
 requirements:
   - enable in configuration
 """
