@@ -58,14 +58,24 @@ def _environment(pair: Pair, home: Path) -> dict[str, str]:
     return environment
 
 
-def _pip_settings() -> str:
-    """This machine's pip settings as a file: ansible-test drops them where they come by the environment or by $HOME."""
-    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+def _settings(home: Path) -> None:
+    """This machine's pip settings as files: ansible-test drops what comes by the environment, and looks in $HOME."""
+    pip = [sys.executable, "-m", "pip"]
+    done = subprocess.run([*pip, "config", "list"], capture_output=True, text=True, check=True)
     settings: dict[str, str] = {}
     for line in done.stdout.splitlines():  # global.cert='...', then :env:.cert='...', which wins
         key, _equals, value = line.partition("=")
         settings[key.rpartition(".")[2]] = str(ast.literal_eval(value)).replace("\n", "\n  ")
-    return "[global]\n" + "".join("%s = %s\n" % pair for pair in sorted(settings.items()))
+    cache = subprocess.run([*pip, "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
+    settings["cache-dir"] = cache
+    for_pip = "[global]\n" + "".join("%s = %s\n" % pair for pair in sorted(settings.items()))
+    for_uv = "system-certs = true\n"
+    if "index-url" in settings:
+        for_uv += 'index-url = "%s"\n' % settings["index-url"]
+    for name, text in {"pip/pip.conf": for_pip, "uv/uv.toml": for_uv}.items():
+        path = home / ".config" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
 
 def _copy(target: Path) -> None:
@@ -88,9 +98,7 @@ def run(pair: Pair, *arguments: str) -> subprocess.CompletedProcess[str]:
     _copy(target)
     cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
-    settings = home / ".config/pip/pip.conf"
-    settings.parent.mkdir(parents=True, exist_ok=True)
-    settings.write_text(_pip_settings())
+    _settings(home)
     shutil.copy(GET_PIP, cache / ("get_pip_%s.py" % _pinned_pip(pair).replace(".", "_")))
     command = [str(pair.venv / "bin/ansible-test"), "sanity", "--requirements", "--color", "no"]
     return subprocess.run(
