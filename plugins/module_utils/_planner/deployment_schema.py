@@ -14,11 +14,11 @@ from typing import Any, Callable, Mapping
 from .errors import InventoryError
 from .values import kind, shown
 
-NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,62}$")
-_MODEL_ID = re.compile(r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")
-_REVISION = re.compile(r"^[A-Za-z0-9][\w./-]{0,127}$")
-_ENV_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
-_VERSION = re.compile(r"^\d+(\.\d+)+([.a-z0-9+-]*)$")
+NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
+_MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+_REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VERSION = re.compile(r"[0-9]+(\.[0-9]+)+([.a-z0-9+-]*)")
 RESERVED_NAMES = ("models",)
 STATES = ("present", "stopped", "absent", "ignore")
 DEVICES = ("cuda", "cpu")
@@ -46,7 +46,7 @@ def copied(value: Any) -> Any:
 
 
 def _integer(value: Any, path: str, minimum: int, maximum: int) -> int:
-    if isinstance(value, str) and re.match(r"^\s*\d{1,18}\s*$", value):
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]{1,18}\s*", value):
         value = int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
@@ -75,7 +75,7 @@ def _text(value: Any, path: str) -> str:
 
 def _pattern(pattern: re.Pattern[str], wanted: str) -> Callable[[Any, str], str]:
     def check(value: Any, path: str) -> str:
-        if not isinstance(value, str) or not pattern.match(value):
+        if not isinstance(value, str) or not pattern.fullmatch(value):
             raise bad_type(path, wanted, value)
         return value
 
@@ -94,7 +94,7 @@ def _choice(choices: tuple[str, ...]) -> Callable[[Any, str], str]:
 def _version(value: Any, path: str) -> str:
     if isinstance(value, float):
         raise bad_type(path, "a version in quotes, such as '0.32.0'", value)
-    if not isinstance(value, str) or not _VERSION.match(value):
+    if not isinstance(value, str) or not _VERSION.fullmatch(value):
         raise bad_type(path, "a version such as 0.32.0", value)
     return value
 
@@ -134,7 +134,7 @@ def _env(value: Any, path: str) -> dict[str, str]:
     out = {}
     for name, entry in value.items():
         where = "%s.%s" % (path, name)
-        if not _ENV_NAME.match(name):
+        if not _ENV_NAME.fullmatch(name):
             raise bad_type(where, "named like an environment variable", name)
         if isinstance(entry, bool):
             raise bad_type(where, "a string; write '1' or '0' in quotes", entry)

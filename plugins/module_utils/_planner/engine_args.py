@@ -66,7 +66,7 @@ def lint(arguments: Mapping[str, Any], version: tuple[int, ...]) -> tuple[dict[s
 def parse_size(text: str) -> int | None:
     """``4K`` is 4096, ``4k`` is 4000, ``1.5k`` is 1500; None for anything else."""
     text = text.strip()
-    match = re.match(r"^(\d{1,18})(\.\d{1,9})?([kKmMgGtT])?$", text)
+    match = re.fullmatch(r"([0-9]{1,18})(\.[0-9]{1,9})?([kKmMgGtT])?", text)
     if match is None:
         return None
     whole, fraction, suffix = match.groups()
@@ -151,7 +151,7 @@ def _value(name: str, group: str, value: Any) -> Any:
         if group == "size_or_auto" and value in ("auto", "-1", -1):
             return -1
         size = parse_size(value) if isinstance(value, str) else value
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _MAXIMUM:
             raise _bad(name, "a positive integer or a size such as 4K (4096) or 4k (4000)", value)
         return size
     if group == "float":
@@ -164,12 +164,13 @@ def _value(name: str, group: str, value: Any) -> Any:
 
 
 def _integer(name: str, value: Any) -> int:
-    if isinstance(value, str) and re.match(r"^\s*-?\d{1,18}\s*$", value):
+    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
         value = int(value)
     if not isinstance(value, int):
         raise _bad(name, "an integer", value)
-    if value < _MINIMA.get(name, -(2**62)):
-        raise _bad(name, "an integer of at least %d" % _MINIMA[name], value)
+    minimum = _MINIMA.get(name, -_MAXIMUM)
+    if not minimum <= value <= _MAXIMUM:
+        raise _bad(name, "an integer from %d to %d" % (minimum, _MAXIMUM), value)
     return value
 
 
@@ -196,6 +197,7 @@ def _tree(name: str, group: str, value: Any) -> Any:
     raise _bad(name, "a mapping, or JSON text", value)
 
 
+_MAXIMUM = 2**50
 # The planner computes with these, and vLLM refuses anything lower.
 _MINIMA = dict.fromkeys(
     ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "max-num-seqs", "block-size"), 1

@@ -14,7 +14,7 @@ from . import deployment_schema as schema
 from .errors import InvalidRequest, InventoryError
 from .values import plain
 
-VARIABLE = re.compile(r"^vllm_deployments(__\w+)?$")
+VARIABLE = re.compile(r"vllm_deployments(__\w+)?")
 DEFAULT_DEPLOYMENT = {"name": "qwen3-4b", "model": {"source": ["modelscope", "huggingface"], "id": "Qwen/Qwen3-4B"}}
 DEFAULT_VERSION = "0.32.0"
 
@@ -32,7 +32,7 @@ def merge_deployments(
     name; ``state: ignore`` is left out. Without any such variable the default deployment is returned.
     """
     try:
-        lists = plain({name: value for name, value in variables.items() if VARIABLE.match(str(name))})
+        lists = plain({name: value for name, value in variables.items() if VARIABLE.fullmatch(str(name))})
     except InvalidRequest as error:
         raise InventoryError(
             "inventory.bad_type", "Deployments are lists of mappings", str(error), "Correct that value"

@@ -21,7 +21,7 @@ KNOWN = (
 
 def parse(text: str) -> tuple[int, ...]:
     """``0.8.5.post1`` as (0, 8, 5); ``0.19.x`` as the last release that 0.19 could have."""
-    match = re.match(r"^v?(\d{1,4})\.(\d{1,4})((?:\.\d{1,4})*)(\.x)?(?:[.+-]?[a-z][a-z0-9.+]*)?$", text)
+    match = re.fullmatch(r"v?(\d{1,4})\.(\d{1,4})((?:\.\d{1,4})*)(\.x)?(?:[.+-]?[a-z][a-z0-9.+]*)?", text, re.ASCII)
     if match is None:
         raise InvalidRequest("vllm_version %r is not a version such as '0.32.0'" % text[:60])
     numbers = [int(match.group(1)), int(match.group(2))] + [int(part) for part in match.group(3).split(".")[1:]]

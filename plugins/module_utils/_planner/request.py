@@ -14,7 +14,6 @@ from typing import Any, Mapping
 from . import values
 from .errors import InvalidRequest
 
-NAME = re.compile(r"^[a-z0-9][a-z0-9.-]{0,62}$")
 _GPU_FACTS = ("uuid", "display", "processes", "mig", "ecc", "numa_node", "pci", "pci_bus_id", "persistence", "state")
 _MAX_SIZE = 2**50
 
@@ -178,7 +177,7 @@ def _own_bytes(raw: Any, path: str) -> int:
 def _capability(raw: Any, path: str) -> tuple[int, int] | None:
     if raw is None:
         return None
-    match = re.match(r"^(\d{1,2})\.(\d{1,2})$", values.text(raw, path))
+    match = re.fullmatch(r"([0-9]{1,2})\.([0-9]{1,2})", values.text(raw, path))
     if match is None:
         raise InvalidRequest("%s must look like '9.0', not %s" % (path, values.shown(raw)))
     return int(match.group(1)), int(match.group(2))
@@ -192,7 +191,9 @@ def _deployment(raw: Any, path: str) -> Deployment:
     name = values.text(data["name"], prefix + "name")
     workload = _section(data, "workload", ("max_model_len", "concurrency"), prefix)
     runtime = _section(data, "runtime", ("provider", "version", "device", "build"), prefix)
-    engine_args = values.mapping(data.get("engine_args") or {}, prefix + "engine_args", (), None)
+    engine_args = values.mapping(
+        {} if data.get("engine_args") is None else data["engine_args"], prefix + "engine_args", (), None
+    )
     return Deployment(
         name=name,
         model=_model(data["model"], prefix + "model"),
