@@ -34,9 +34,7 @@ def inventory_problems(variables: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
-def choose_bind_address(
-    host: str, webui_hosts: Sequence[str], explicit: str | None, default_ipv4: str | None
-) -> str:
+def choose_bind_address(host: str, webui_hosts: Sequence[str], explicit: str | None, default_ipv4: str | None) -> str:
     """Where the engines of `host` listen. Raises inventory.conflict where an Open-WebUI could not reach them."""
     others = [name for name in webui_hosts if name != host]
     asked = "Open-WebUI on %s wants to talk to the engines of %s" % (", ".join(others), host)

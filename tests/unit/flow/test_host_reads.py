@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _host
+
+COLLECTIONS = Path(__file__).resolve().parents[3] / ".cache" / "collections"
 
 
 def put(root: Path, path: str, text: str) -> None:
@@ -121,3 +125,20 @@ def test_interpreters_are_each_listed_once_and_virtual_environments_left_out(tmp
 def test_a_broken_interpreter_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "python3").touch(mode=0o755)
     assert _host.interpreters(lambda _command: (1, "boom"), [str(tmp_path)]) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace")
+@pytest.mark.parametrize(
+    ("network", "expected"),
+    [
+        ("true", "None"),
+        ("ip link add v0 type veth peer name v1 && ip addr add 10.9.8.6/24 dev v0 && ip link set v0 up", "10.9.8.6"),
+    ],
+)
+def test_without_a_default_route_the_first_address_that_is_not_loopback_counts(network: str, expected: str) -> None:
+    ask = "from ansible_collections.gpufleet.vllm.plugins.module_utils import _host; print(_host.default_ipv4())"
+    script = f"ip link set lo up && {network} && exec {sys.executable} -c '{ask}'"
+    environment = {**os.environ, "PYTHONPATH": str(COLLECTIONS)}
+    command = ["unshare", "--net", "sh", "-c", script]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert answer.stdout.strip() == expected, answer.stderr
