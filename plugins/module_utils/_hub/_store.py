@@ -105,8 +105,9 @@ class Hashes:
     def __init__(self, entry: FileEntry) -> None:
         self._entry = entry
         self._sha256 = hashlib.sha256()
-        # Never for security: it is what the hub publishes, and the transport is checked on its own.
-        self._sha1 = hashlib.sha1(b"blob %d\0" % entry.size) if entry.git_sha1 else None  # noqa: S324
+        # It is what the hub publishes, against accidents; so hosts in FIPS mode may compute it too.
+        head = b"blob %d\0" % entry.size
+        self._sha1 = hashlib.sha1(head, usedforsecurity=False) if entry.git_sha1 else None
 
     def update(self, data: Any) -> None:
         self._sha256.update(data)

@@ -72,7 +72,8 @@ class Handler(BaseHTTPRequestHandler):
         for pattern, name in self.ROUTES:
             found = re.fullmatch(pattern, path)
             if found:
-                return getattr(self, name)(**found.groupdict())
+                getattr(self, name)(**found.groupdict())
+                return None
         return self.answer(404, {"error": "no such route"})
 
     def do_POST(self) -> None:
@@ -278,8 +279,10 @@ class Handler(BaseHTTPRequestHandler):
         inside = [each for each in tree.blobs.values() if not root or each.path.startswith(root + "/")]
         parts = [each.path.split("/") for each in inside]
         folders = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
-        entries = [{"Path": each, "Name": each.rpartition("/")[2], "Type": "tree", "Size": 0, "Sha256": ""}
-                   for each in sorted(folders) if each != root and each.startswith(root)]
+        entries: list[dict[str, Any]] = [
+            {"Path": each, "Name": each.rpartition("/")[2], "Type": "tree", "Size": 0, "Sha256": ""}
+            for each in sorted(folders) if each != root and each.startswith(root)
+        ]
         entries += [self.ms_entry(each, tree.commit) for each in inside]
         if self.query.get("Recursive", "").lower() != "true":
             depth = root.count("/") + 1 if root else 0
