@@ -93,7 +93,7 @@ def test_a_module_runs_by_its_full_name(installed: Path) -> None:
     command = ["ansible", "localhost", "-c", "local", "-m", "gpufleet.vllm.gpu_facts"]
     done = ansible(installed, *command, "-e", "ansible_python_interpreter=/usr/bin/python3")
     assert done.returncode == 0, done.stdout + done.stderr
-    answer = json.loads(done.stdout[done.stdout.index("{") :])
+    answer = json.loads(done.stdout.rpartition(" => ")[2])
     assert answer["ansible_facts"]["gpufleet"]["schema"] == 1
 
 

@@ -42,7 +42,7 @@ def run_module(root: Path, tmp_path: Path, *arguments: str) -> dict[str, Any]:
     command = ["ansible", "localhost", "-c", "local", "-i", "localhost,", "-m", "gpufleet.vllm.gpu_facts"]
     command += ["-e", "ansible_python_interpreter=/usr/bin/python3", *arguments]
     done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    result: dict[str, Any] = json.loads(done.stdout.rpartition(" => ")[2])
     return result
 
 
