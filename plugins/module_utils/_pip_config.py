@@ -117,10 +117,10 @@ def _exists(place: str) -> bool:
     return True
 
 
-def passwords(environment: Mapping[str, str]) -> set[str]:
-    """Passwords inside the addresses of an environment made here; they must not reach any output."""
+def passwords(places: str | Iterable[str]) -> set[str]:
+    """Passwords inside addresses (texts may hold several of them); they must not reach any output."""
     found = set()  # type: set[str]
-    for value in environment.values():
+    for value in [places] if isinstance(places, str) else places:
         for word in value.replace(",", " ").split():
             try:
                 secret = urlsplit(word).password

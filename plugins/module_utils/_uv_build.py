@@ -95,9 +95,6 @@ class Builder:
         places = glob.glob(os.path.join(path, "lib", "python3.*", "site-packages"))
         if code or not places:
             raise self._failed("create %s" % path, text)
-        # uv leaves a lock file that anybody may write.
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, ".lock"))
         return places[0]
 
     def install(self, path: str, lock: Lock, fallbacks: Sequence[str]) -> None:
@@ -117,6 +114,9 @@ class Builder:
                 known = [word for word in [self.environment.get("UV_INDEX", "")] if word]
                 self.environment["UV_INDEX"] = " ".join(known + list(fallbacks))
                 code, text = self._install(command, path, lock)
+        # uv leaves a lock file that anybody may write.
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, ".lock"))
         if code == 0:
             return
         if "does not satisfy Python" in text:

@@ -257,7 +257,7 @@ def build(module, lock, interpreter, progress, descriptor):
         pip_config.read(os.environ), params["index_url"], params["extra_index_urls"], params["find_links"], os.environ
     )
     environment.update(sources)
-    secrets = pip_config.passwords(dict(sources, fallback=" ".join(params["fallback_index_urls"])))
+    secrets = pip_config.passwords([*sources.values(), *params["fallback_index_urls"]])
     module.no_log_values.update(secrets)
     builder = Builder(params["uv"], environment, progress, lambda text: pip_config.scrub(text, secrets), descriptor)
     uv_version = builder.version()
@@ -349,6 +349,9 @@ def main():
         required_if=[("state", "present", ("lock", "lock_file"), True)],
         supports_check_mode=True,
     )
+    # Addresses may carry a password, which must not come back among the arguments.
+    for name in ("index_url", "extra_index_urls", "fallback_index_urls", "find_links"):
+        module.no_log_values.update(pip_config.passwords(module.params[name]))
     progress = Progress(module.params["progress_file"])
     path = module.params["path"]
     try:
