@@ -25,6 +25,11 @@ options:
     description: Whether the host runs deployments, that is whether they are checked too.
     type: bool
     default: true
+  webui_hosts:
+    description: Hosts with an Open-WebUI, which must reach the engines.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -44,17 +49,19 @@ from ..module_utils._errors import Problem
 from ..module_utils._planner.errors import InventoryError
 from ..module_utils._planner.merge import merge_deployments
 from ..module_utils._preflight import named
-from ..module_utils._preflight_inventory import as_port, inventory_problems
+from ..module_utils._preflight_inventory import as_port, bind_problem, inventory_problems
 
 
-def problems_of(variables, host, deployments=True):
+def problems_of(variables, host, deployments=True, webui_hosts=()):
     problems = inventory_problems(variables)
     if deployments:
+        if variables.get("vllm_bind_address"):
+            problems.append(bind_problem(host, webui_hosts, variables["vllm_bind_address"], None))
         try:
             merge_deployments(variables, port_base=as_port(variables.get("vllm_port_base")) or 8000)
         except InventoryError as error:
             problems.append(Problem(error.code, error.asked, error.found, error.remedy))
-    return [named(host, problem) for problem in problems]
+    return [named(host, problem) for problem in problems if problem is not None]
 
 
 class FilterModule:

@@ -37,6 +37,15 @@ options:
     description: What M(gpufleet.vllm.gpu_facts) found.
     type: dict
     default: {}
+  webui_hosts:
+    description: Hosts with an Open-WebUI, which must reach the engines of this host.
+    type: list
+    elements: str
+    default: []
+  bind_address:
+    description: Where the inventory wants the engines to listen; empty leaves it to the collection.
+    type: str
+    default: ""
   webui_port:
     description: Port of an Open-WebUI on this host; V(0) means that none is to run.
     type: int
@@ -84,6 +93,7 @@ _value:
 
 from ..module_utils import _preflight as preflight
 from ..module_utils import _preflight_wants as wants
+from ..module_utils._preflight_inventory import bind_problem
 
 
 def problems_of(
@@ -93,6 +103,8 @@ def problems_of(
     models=None,
     plan=None,
     gpu=None,
+    webui_hosts=(),
+    bind_address="",
     webui_port=0,
     webui_marker="",
     pythons=None,
@@ -106,6 +118,8 @@ def problems_of(
     problems = preflight.system_problems(facts, allow_untested_os)
     for device in sorted({entry["device"] for entry in deployments if entry["state"] != "absent"}):
         problems.append(preflight.gpu_problem(device, gpu))
+    if deployments and not bind_address:
+        problems.append(bind_problem(host, webui_hosts, "", facts["default_ipv4"]))
     problems += wants.plan_problems(plan or {})
     problems += preflight.port_problems(facts, wants.port_claims(deployments, webui_port if webui else None))
     problems += preflight.python_problems(facts, wants.runtimes(deployments, webui), pythons or {})

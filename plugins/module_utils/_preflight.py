@@ -76,13 +76,11 @@ def gpu_problem(device: str, gpu: Mapping[str, Any] | None) -> Problem | None:
     """A cuda deployment needs at least one usable GPU. `gpu` is gpu_facts' answer: {gpus: [...], reason: {...}}."""
     if device != "cuda" or (gpu and gpu.get("gpus")):
         return None
-    reason = (gpu or {}).get("reason") or {"message": "None was found", "remedy": "Install the driver"}
-    return Problem(
-        "host.no_gpu",
-        "vllm_device is cuda",
-        "No usable GPU: %s" % reason["message"],
-        "%s, or set vllm_device: cpu for this host" % reason["remedy"],
-    )
+    reason = (gpu or {}).get("reason") or {"message": "none was found", "remedy": "Install the driver"}
+    remedy = str(reason["remedy"]).rstrip(".")
+    if "vllm_device" not in remedy:
+        remedy += ", or set `vllm_device: cpu` for this host"
+    return Problem("host.no_gpu", "vllm_device is cuda", "No usable GPU: %s" % reason["message"].rstrip("."), remedy)
 
 
 def port_problems(facts: Mapping[str, Any], claims: Iterable[Mapping[str, Any]]) -> list[Problem]:

@@ -61,6 +61,15 @@ def choose_bind_address(host: str, webui_hosts: Sequence[str], explicit: str | N
     )
 
 
+def bind_problem(host: str, webui_hosts: Sequence[str], explicit: Any, default_ipv4: str | None) -> Problem | None:
+    """Why the engines of `host` cannot listen where an Open-WebUI reaches them, or None."""
+    try:
+        choose_bind_address(host, webui_hosts, str(explicit or ""), default_ipv4)
+    except Problem as problem:
+        return problem
+    return None
+
+
 def as_port(value: Any) -> int | None:
     """A TCP port from an integer or, as the command line's -e gives it, from digits; None when it is neither."""
     if isinstance(value, bool):
