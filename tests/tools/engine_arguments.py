@@ -58,6 +58,8 @@ def scalar(converter: object) -> str:
         except Exception:  # converters raise whatever they like
             return False
 
+    if takes("1,2", list):
+        return "commas"
     if takes("auto", int) or takes("4K", int):
         return "size_or_auto" if takes("auto", int) else "size"
     if takes("17", int) and not takes("abc", str):

@@ -10,6 +10,7 @@ from __future__ import annotations
 # fmt: off
 
 KINDS = {
+    "commas": ("device-ids",),
     "flag": (
         "allow-credentials", "allow-deprecated-quantization", "async-scheduling", "cohere-is-reasoning-model",
         "cudagraph-metrics", "data-parallel-external-lb", "data-parallel-hybrid-lb", "dcp-q-replicate",
@@ -62,7 +63,7 @@ KINDS = {
     "json": (
         "allowed-headers", "allowed-methods", "allowed-origins", "attention-config", "aux-output-config",
         "compilation-config", "custom-histogram-buckets", "default-chat-template-kwargs", "default-mm-loras",
-        "device-ids", "diffusion-config", "ec-manager-config", "ec-transfer-config", "engram-config", "eplb-config",
+        "diffusion-config", "ec-manager-config", "ec-transfer-config", "engram-config", "eplb-config",
         "fault-tolerance-config", "ir-op-priority", "kernel-config", "kv-events-config", "kv-transfer-config",
         "limit-mm-per-prompt", "logging-config", "media-io-kwargs", "mm-processor-kwargs", "model-class-overrides",
         "override-generation-config", "pooler-config", "profiler-config", "quantization-config", "reasoning-config",

@@ -35,8 +35,7 @@ def lint(arguments: Mapping[str, Any], version: tuple[int, ...]) -> tuple[dict[s
     Raises PlanError ``plan.reserved_engine_argument``, ``plan.removed_engine_argument``,
     ``plan.unknown_engine_argument`` or ``plan.bad_engine_argument``. A null value means vLLM's default.
     """
-    known = [release for release in CATALOGUES if release <= version] or [min(CATALOGUES)]
-    release = max(known)
+    release = _catalogue(version)
     out: dict[str, Any] = {}
     remarks: list[str] = []
     for raw, value in arguments.items():
@@ -63,6 +62,11 @@ def lint(arguments: Mapping[str, Any], version: tuple[int, ...]) -> tuple[dict[s
     return out, remarks
 
 
+def kind_of(name: str, version: tuple[int, ...]) -> str | None:
+    """The kind of value that argument ``name`` takes, None where the catalogue does not have it."""
+    return _KIND[_catalogue(version)].get(name)
+
+
 def parse_size(text: str) -> int | None:
     """``4K`` is 4096, ``4k`` is 4000, ``1.5k`` is 1500; None for anything else."""
     text = text.strip()
@@ -75,6 +79,10 @@ def parse_size(text: str) -> int | None:
     if fraction:
         return None
     return int(whole) * _BINARY.get(suffix, 1)
+
+
+def _catalogue(version: tuple[int, ...]) -> tuple[int, ...]:
+    return max([release for release in CATALOGUES if release <= version] or [min(CATALOGUES)])
 
 
 def _dotted(version: tuple[int, ...]) -> str:

@@ -26,6 +26,7 @@ RESERVED = {
     "ssl-ca-certs": ("The engine is not the public door; encryption belongs to what stands in front", "Leave it out"),
     "ssl-cert-reqs": ("The engine is not the public door; encryption belongs to what stands in front", "Leave it out"),
     "root-path": ("The engine is not the public door; paths belong to what stands in front", "Leave it out"),
+    "device-ids": ("Which GPUs a deployment gets is planned", "Use gpus.uuids or gpus.indices"),
     "headless": ("The service must answer requests", "Leave it out"),
     "grpc": ("The service must answer HTTP requests", "Leave it out"),
 }

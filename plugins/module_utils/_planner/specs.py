@@ -12,6 +12,7 @@ import json
 from math import ceil
 from typing import Any, Mapping, Sequence
 
+from .config_file import config_file
 from .errors import InventoryError
 
 MODELS_DIR = "/var/lib/gpufleet/models"
@@ -145,7 +146,7 @@ def _spec(
         "allow_from": list(allow_from),
         "device": device,
         "gpu_uuids": list(instance["gpu_uuids"]),
-        "config": {key: config[key] for key in sorted(config)},
+        "config": config_file(config, version),
         "env": {**OFFLINE_ENV, **deployment["env"]},
         "start_timeout_seconds": start_timeout_seconds(
             instance["memory"]["weights_bytes"] * max(1, len(instance["gpu_indices"])), device

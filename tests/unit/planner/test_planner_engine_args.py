@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import arguments_0_32, engine_args, families
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 

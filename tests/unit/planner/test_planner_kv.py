@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import kv_cache, model, weights
 from hypothesis import given
 from hypothesis import strategies as st
-
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import kv_cache, model, weights
 
 RELEASE = (0, 32, 0)
 GIB = 2**30

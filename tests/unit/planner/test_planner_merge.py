@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InventoryError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import merge_deployments
+from hypothesis import given
+from hypothesis import strategies as st
 
 MODEL = {"id": "org/name"}
 

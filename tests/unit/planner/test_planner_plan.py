@@ -6,11 +6,10 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.table import render
+from hypothesis import given
+from hypothesis import strategies as st
 
 GIB = 2**30
 

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import arguments_0_32
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 ROOT = Path(__file__).resolve().parents[3]
 

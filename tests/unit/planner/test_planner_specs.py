@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-
 from ansible_collections.gpufleet.vllm.plugins.filter import (
     instance_specs,
     merge_deployments,
@@ -95,6 +94,15 @@ def test_the_revision_follows_everything_but_the_state(configs: dict[str, Any], 
         of({}, unit_digest="a"),
     ]
     assert len({base, *others}) == len(others) + 1
+
+
+def test_the_file_says_what_vllm_would_lose(configs: dict[str, Any], entry: dict[str, Any]) -> None:
+    arguments = {"enable-prefix-caching": False, "allowed-origins": ["*"], "cudagraph-capture-sizes": [1, 2], "seed": 0}
+    config = _chain(configs, [{**entry, "engine_args": arguments}])[0]["config"]
+    assert "enable-prefix-caching" not in config
+    assert config["no-enable-prefix-caching"] is True
+    assert config["allowed-origins"] == '["*"]'
+    assert (config["cudagraph-capture-sizes"], config["seed"]) == ([1, 2], 0)
 
 
 def test_canonical_json_makes_the_revision() -> None:
