@@ -87,6 +87,28 @@ def test_killed_between_fetching_and_publishing(hub: Hub, wish: Maker, monkeypat
     assert_whole(outcome.path, hub.root / MODEL)
 
 
+def test_killed_in_the_middle_of_a_repair(hub: Hub, wish: Maker) -> None:
+    """Between taking the damaged directory away and putting the good one there."""
+    first = fetch(wish(hub))
+    (Path(first.path) / "config.json").unlink()
+    rename = os.rename
+    pid = os.fork()
+    if not pid:
+        def once(source: str, target: str) -> None:
+            os.rename = lambda *_names: os.kill(os.getpid(), signal.SIGKILL)
+            rename(source, target)
+
+        os.rename = once
+        fetch(wish(hub))
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    assert not Path(first.path).exists()
+    hub.fault()
+    second = fetch(wish(hub, revision=first.revision))
+    assert (second.changed, hub.report()["sent_bytes"]) == (True, 0)
+    assert_whole(first.path, hub.root / MODEL)
+
+
 def await_until(ready: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     end = time.monotonic() + 30
     while not ready():
