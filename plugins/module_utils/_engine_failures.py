@@ -70,12 +70,13 @@ _RULES: tuple[tuple[str, str], ...] = (
         UNSUPPORTED_QUANTIZATION,
         r"quantization method \S+ is not (?:currently )?supported|Unknown quantization method|"
         r"quantization is not (?:currently )?supported|does not match the quantization method specified|"
-        r"not supported for the current GPU\. Minimum capability",
+        r"not supported for the current GPU\. Minimum capability|Cannot find the config file for \w+",
     ),
     (
         OUT_OF_MEMORY,
         r"CUDA out of memory|OutOfMemoryError|No available memory for the cache blocks|"
-        r"larger than the available KV cache memory|is less than desired GPU memory utilization|"
+        r"larger than the available KV cache memory|To serve at least one request|"
+        r"is less than desired GPU memory utilization|is less than requested memory for kv|"
         r"DefaultCPUAllocator: (?:not enough|can't allocate) memory|std::bad_alloc|^\s*MemoryError\b|"
         r"Cannot allocate memory|not enough memory|insufficient memory|"
         r"killed by the OOM killer|Out of memory: Killed process|oom-kill",
@@ -88,6 +89,8 @@ _RULES: tuple[tuple[str, str], ...] = (
         r"(?:OSError|Error): .*(?:No such file or directory|is not a local folder)|"
         r"Failed (?:to locate executable|at step EXEC)",
     ),
+    # Before the sentence that only says how many values were refused.
+    (BAD_ARGUMENT, r"Value error, "),
     (UNRESPONSIVE, r"the engine is up but does not serve"),
     (
         BAD_ARGUMENT,
@@ -115,8 +118,8 @@ _PREFIX = re.compile(r"^(?:\([^)]*pid=\d+\) ?)*(?:(?:ERROR|CRITICAL) \d\d-\d\d \
 
 
 def tidy(line: str) -> str:
-    """A log line without vLLM's process and time prefixes, at most 400 characters."""
-    return _PREFIX.sub("", line).strip()[:400]
+    """A log line without vLLM's process and time prefixes and pydantic's echo of the input, at most 400 characters."""
+    return _PREFIX.sub("", line).partition(" [type=value_error, ")[0].strip()[:400]
 
 
 def condense(lines: t.Sequence[str]) -> list[str]:
@@ -124,7 +127,8 @@ def condense(lines: t.Sequence[str]) -> list[str]:
     kept = []
     for line in lines:
         text = _PREFIX.sub("", line)
-        if text.strip() and not text.startswith(("  ", "Traceback (most recent call last)")):
+        frame = text.startswith(("  ", "Traceback (most recent call last)"))
+        if text.strip() and (not frame or "Value error, " in text):
             kept.append(line)
     return kept
 
