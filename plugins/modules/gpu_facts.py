@@ -158,6 +158,10 @@ ansible_facts:
                   description: Memory it holds.
                   type: int
                   returned: always
+                unit:
+                  description: The unit C(vllm@<name>.service) it belongs to; null for all others.
+                  type: str
+                  returned: always
         links:
           description: How each two GPUs are joined.
           type: list

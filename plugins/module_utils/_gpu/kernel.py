@@ -51,6 +51,16 @@ def numa_node(address: str, root: str = "/") -> int | None:
     return int(text) if text.isdigit() else None
 
 
+def engine_unit(pid: int, root: str = "/") -> str | None:
+    """The unit ``vllm@<name>.service`` that a process belongs to; None for any other process, and for none."""
+    try:
+        with open(os.path.join(root, "proc", str(pid), "cgroup"), encoding="utf-8", errors="replace") as stream:
+            match = re.search(r"/(vllm@[^/\n]+\.service)(?:/|$)", stream.read(65536), re.MULTILINE)
+    except OSError:
+        return None
+    return match.group(1) if match else None
+
+
 def loaded_driver(root: str = "/") -> str | None:
     """Version of the loaded kernel module, which can differ from that of the installed library."""
     text = _line(os.path.join(root, "proc/driver/nvidia/version"))

@@ -64,4 +64,7 @@ def probe(run: smi.Runner, backend: str = "auto", root: str = "/") -> dict[str, 
         first = answer["faults"][0] if answer["faults"] else reasons.nothing_found(0)
         answer["reason"] = {key: first[key] for key in ("code", "message", "remedy", "nvml_code")}
     answer["driver_version"] = answer["driver_version"] or driver
+    for gpu in answer["gpus"]:
+        # Engines of ours give their memory back before the planned ones start: the planner wants to know them.
+        gpu["processes"] = [dict(entry, unit=kernel.engine_unit(entry["pid"], root)) for entry in gpu["processes"]]
     return dict(answer, schema=SCHEMA, pci_devices=devices)

@@ -51,8 +51,8 @@ GPUS = [
         "processes": [
             [],
             [
-                {"pid": 4242, "kind": "compute", "memory_bytes": None},
-                {"pid": 4243, "kind": "compute", "memory_bytes": 993 * MIB},
+                {"pid": 4242, "kind": "compute", "memory_bytes": None, "unit": None},
+                {"pid": 4243, "kind": "compute", "memory_bytes": 993 * MIB, "unit": None},
             ],
         ][index],
     }
