@@ -109,6 +109,22 @@ def test_the_numa_node_comes_from_the_kernel(smi: Any, tmp_path: Path) -> None:
     assert [gpu["numa_node"] for gpu in answer["gpus"]] == [1, None]
 
 
+@pytest.mark.parametrize(
+    ("cgroup", "unit"),
+    [
+        ("0::/system.slice/system-vllm.slice/vllm@coder.service\n", "vllm@coder.service"),
+        ("0::/system.slice/vllm@coder.service/payload\n", "vllm@coder.service"),
+        ("0::/system.slice/ollama.service\n", None),
+        ("0::/user.slice/user-0.slice/session-1.scope\n", None),
+    ],
+)
+def test_an_engine_of_ours_is_known_by_its_unit(smi: Any, tmp_path: Path, cgroup: str, unit: str | None) -> None:
+    (tmp_path / "proc/4243").mkdir(parents=True)
+    (tmp_path / "proc/4243/cgroup").write_text(cgroup)
+    processes = read(smi, GOOD, str(tmp_path))["gpus"][1]["processes"]
+    assert [(process["pid"], process["unit"]) for process in processes] == [(4242, None), (4243, unit)]
+
+
 def test_the_loaded_module_tells_its_version(smi: Any, tmp_path: Path) -> None:
     (tmp_path / "proc/driver/nvidia").mkdir(parents=True)
     text = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  575.57.08  Release Build\n"
