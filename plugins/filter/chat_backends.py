@@ -50,7 +50,8 @@ def chat_backends(hosts, key):
         if "gpufleet_specs" not in host:
             raise AnsibleFilterError(
                 "[inventory.limited] %s: the chat page wants the addresses of all engines. "
-                "This run left this host out. Run again without --limit, or with a limit that holds all hosts with engines."
+                "This run left this host out. "
+                "Run again without --limit, or with a limit that holds all hosts with engines."
                 % host.get("inventory_hostname", "a host")
             )
         for spec in host["gpufleet_specs"]:

@@ -107,7 +107,7 @@ class Site:
         path = playbook if "/" in playbook else f"playbooks/{playbook}.yml"
         process = subprocess.Popen(self.command(path, *extra), cwd=REPOSITORY,
                                    env=self.environment({"PYTHONUNBUFFERED": "1"}), start_new_session=True, text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         assert process.stdout is not None
         seen = []
         try:

@@ -79,7 +79,7 @@ def site(models: Path, tmp_path_factory: pytest.TempPathFactory, artifacts: Path
         hub = start_hub(lab, models)
         start_hosts(lab, ["gpu1"])
         site.describe(["gpu1"], gpufleet_hub_endpoints={"huggingface": [hub], "modelscope": [hub]},
-                      vllm_port_base=site.engine_port, open_webui_port=site.page_port, open_webui_admin_email=ADMIN)  # fmt: skip
+                      vllm_port_base=site.engine_port, open_webui_port=site.page_port, open_webui_admin_email=ADMIN)
         yield site
 
 
