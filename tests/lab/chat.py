@@ -33,6 +33,6 @@ def ask(page: str, email: str, password: str, model: str, question: str) -> str:
     """The model's answer to ``question``, through the chat page at ``page``."""
     token = post(f"{page}/api/v1/auths/signin", {"email": email, "password": password})["token"]
     answer = post(f"{page}/api/chat/completions", {
-        "model": model, "stream": False, "temperature": 0.2, "max_tokens": 60,
+        "model": model, "stream": False, "temperature": 0, "max_tokens": 60,
         "messages": [{"role": "user", "content": question}]}, token)
     return str(answer["choices"][0]["message"]["content"]).strip()
