@@ -32,7 +32,7 @@ check: bootstrap
 	$(PYTEST) tests/static tests/unit -m "not slow and not full"
 
 test: bootstrap
-	$(PYTEST) tests -m "not full" --junitxml=artifacts/junit.xml
+	$(PYTEST) tests -m "not full" --junitxml=artifacts/junit.xml --durations=20
 
 test-full: bootstrap
 	$(PYTEST) tests -m "full" --junitxml=artifacts/junit-full.xml $(if $(PART),-k "$(PART)")
