@@ -28,6 +28,7 @@ def journal(name: str) -> list[str]:
         ("quantization", "engine.unsupported_quantization", "Cannot find the config file for awq"),
         ("port_taken", "engine.port_taken", "Address already in use"),
         ("kv_too_large", "engine.out_of_memory", "is less than requested memory for kv (900.0 GiB)"),
+        ("kv_below_one", "engine.out_of_memory", "larger than the available KV cache memory"),
         ("kv_too_small", "engine.out_of_memory", "No available memory for the cache blocks"),
     ],
 )
