@@ -105,9 +105,16 @@ class Site:
         """Run a playbook and kill it (SIGKILL, with its workers) when the heading of task ``moment`` is printed."""
         extra = ("-e", json.dumps(variables)) if variables else ()
         path = playbook if "/" in playbook else f"playbooks/{playbook}.yml"
-        process = subprocess.Popen(self.command(path, *extra), cwd=REPOSITORY,
-                                   env=self.environment({"PYTHONUNBUFFERED": "1"}), start_new_session=True, text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            self.command(path, *extra),
+            cwd=REPOSITORY,
+            env=self.environment({"PYTHONUNBUFFERED": "1"}),
+            start_new_session=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
         assert process.stdout is not None
         seen = []
         try:

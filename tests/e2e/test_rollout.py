@@ -10,7 +10,7 @@ real engine is in test_real_rollout.py.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +60,12 @@ class Fleet(Site):
                 name, "sh", "-c", f"cat > {RUNTIME}/bin/vllm <<'END'\n{engine}END\nchmod 755 {RUNTIME}/bin/vllm"
             )
             self.inside(name, "sh", "-c", f"echo '{{}}' > {RUNTIME}/.gpufleet.json")
+        self.describe_fleet(HOSTS, hub)
+
+    def describe_fleet(self, names: Sequence[str], hub: str) -> None:
         self.describe(
-            HOSTS,
-            {"gpu_hosts": HOSTS},
+            names,
+            {"gpu_hosts": names},
             vllm_device="cpu",
             gpufleet_hub_endpoints={"huggingface": [hub]},
             vllm_deployments=[{"name": "tiny", "model": {"id": "gpufleet/tiny-qwen3", "source": "huggingface"}}],

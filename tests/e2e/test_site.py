@@ -78,8 +78,9 @@ def site(models: Path, tmp_path_factory: pytest.TempPathFactory, artifacts: Path
         site = Deployment(lab, tmp_path_factory.mktemp("site"), inventories)
         hub = start_hub(lab, models)
         start_hosts(lab, ["gpu1"])
-        site.describe(["gpu1"], gpufleet_hub_endpoints={"huggingface": [hub], "modelscope": [hub]},
-                      vllm_port_base=site.engine_port, open_webui_port=site.page_port, open_webui_admin_email=ADMIN)
+        ports = {"vllm_port_base": site.engine_port, "open_webui_port": site.page_port}
+        hubs = {"huggingface": [hub], "modelscope": [hub]}
+        site.describe(["gpu1"], gpufleet_hub_endpoints=hubs, open_webui_admin_email=ADMIN, **ports)
         yield site
 
 
@@ -224,7 +225,8 @@ def test_teardown_leaves_nothing(deployed: Deployment) -> None:
     everything = {"teardown_confirm": "gpu1", "teardown_models": True, "teardown_data": True}
     deployed.run("teardown", variables=everything).must_pass()
     names = "-iname '*gpufleet*' -o -iname '*vllm*' -o -iname '*open*webui*'"
-    skip = "-path /proc -o -path /sys -o -path /var/log/journal -o -path /root/.ansible"
+    # Locks are shared by all that lock there, and gone with the next boot.
+    skip = "-path /run/lock -o -path /proc -o -path /sys -o -path /var/log/journal -o -path /root/.ansible"
     assert deployed.inside("gpu1", "sh", "-c", f"find / \\( {skip} \\) -prune -o \\( {names} \\) -print") == ""
     listed = deployed.inside(
         "gpu1", "systemctl", "list-units", "--all", "--no-legend", "--plain", "vllm*", "open-webui*"
