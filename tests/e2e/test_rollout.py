@@ -153,7 +153,7 @@ def test_a_host_that_fails_later_stops_those_behind_it_and_a_killed_run_heals(ru
 
 def test_nothing_is_touched_while_one_host_has_a_problem(running: Fleet) -> None:
     before = running.states()
-    other = [{"name": "big", "model": {"id": "gpufleet/none", "source": "huggingface"}}]
+    other = [{"name": "zeta", "model": {"id": "gpufleet/none", "source": "huggingface"}}]
     by_host = "{{ (__other if inventory_hostname == 'gpu3' else '[]') | from_json }}"
     variables = {**length(512), "vllm_deployments__gpu3": by_host, "__other": json.dumps(other)}
     result = running.roll_out(variables=variables)
