@@ -10,7 +10,8 @@ short_description: What is wrong with the inventory of a host, before the host i
 version_added: "1.0.0"
 author: gpufleet contributors (@gpufleet)
 description:
-  - Checks types and values of the collection's variables, and merges the deployments to see whether they agree.
+  - Checks types and values of the collection's variables, merges the deployments to see whether they agree, and
+    compares their engine arguments with what the release knows.
   - Values of secrets never appear in the answer.
 options:
   _input:
@@ -45,9 +46,7 @@ _value:
   elements: dict
 """
 
-from ..module_utils._errors import Problem
-from ..module_utils._planner.errors import InventoryError
-from ..module_utils._planner.merge import merge_deployments
+from ..module_utils._deployment_problems import deployment_problems
 from ..module_utils._preflight import named
 from ..module_utils._preflight_inventory import as_port, bind_problem, inventory_problems
 
@@ -57,10 +56,7 @@ def problems_of(variables, host, deployments=True, webui_hosts=()):
     if deployments:
         if variables.get("vllm_bind_address"):
             problems.append(bind_problem(host, webui_hosts, variables["vllm_bind_address"], None))
-        try:
-            merge_deployments(variables, port_base=as_port(variables.get("vllm_port_base")) or 8000)
-        except InventoryError as error:
-            problems.append(Problem(error.code, error.asked, error.found, error.remedy))
+        problems += deployment_problems(variables, as_port(variables.get("vllm_port_base")) or 8000)
     return [named(host, problem) for problem in problems if problem is not None]
 
 

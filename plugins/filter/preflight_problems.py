@@ -93,6 +93,7 @@ _value:
 
 from ..module_utils import _preflight as preflight
 from ..module_utils import _preflight_wants as wants
+from ..module_utils._deployment_problems import plan_problem
 from ..module_utils._preflight_inventory import bind_problem
 
 
@@ -120,7 +121,7 @@ def problems_of(
         problems.append(preflight.gpu_problem(device, gpu))
     if deployments and not bind_address:
         problems.append(bind_problem(host, webui_hosts, "", facts["default_ipv4"]))
-    problems += wants.plan_problems(plan or {})
+    problems += [plan_problem(error) for error in (plan or {}).get("errors", ())]
     problems += preflight.port_problems(facts, wants.port_claims(deployments, webui_port if webui else None))
     problems += preflight.python_problems(facts, wants.runtimes(deployments, webui), pythons or {})
     problems += preflight.disk_problems(facts, disk, margin_bytes)

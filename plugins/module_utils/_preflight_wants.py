@@ -10,23 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._errors import Problem
-
 # Bytes of an installed environment, as its lock states them, rounded up.
 RUNTIME_BYTES = {"cpu": 2_200_000_000, "cuda": 8_000_000_000, "open-webui": 3_000_000_000}
 # Open-WebUI 0.12 holds 780 MiB after its first start.
 WEBUI_MEMORY_BYTES = 1024**3
 WEBUI_UNIT = "open-webui.service"
-
-
-def plan_problems(plan: Mapping[str, Any]) -> list[Problem]:
-    """The plan's errors: {code, deployment, message, remedies}."""
-    problems = []
-    for error in plan.get("errors", ()):
-        remedies = " ".join(str(remedy) for remedy in error["remedies"]) or "Change the deployment."
-        asked = "Deployment '%s' is to run" % error["deployment"]
-        problems.append(Problem(error["code"], asked, error["message"].rstrip("."), remedies.rstrip(".")))
-    return problems
 
 
 def port_claims(deployments: Sequence[Mapping[str, Any]], webui_port: int | None) -> list[dict[str, Any]]:

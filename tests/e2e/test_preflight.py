@@ -79,11 +79,6 @@ HOSTS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         "hub.unauthorized",
         ("gpufleet/tiny-qwen3",),
     ),
-    "unknown-argument": (
-        {"vllm_deployments": [deployment(engine_args={"max-model-length": 512})]},
-        "plan.unknown_engine_argument",
-        ("max-model-length", "max-model-len"),
-    ),
     "too-long": (
         {"vllm_deployments": [deployment(workload={"max_model_len": 1000000})]},
         "plan.context_too_long",
@@ -105,6 +100,11 @@ INVENTORIES: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
         ("max_model_len", "long"),
     ),
     "bad-key": ({"vllm_deployments": [deployment(prot=1)]}, "inventory.unknown_key", ("prot",)),
+    "unknown-argument": (
+        {"vllm_deployments": [deployment(engine_args={"max-model-length": 512})]},
+        "plan.unknown_engine_argument",
+        ("max-model-length", "max-model-len"),
+    ),
     "bad-device": ({"vllm_device": "rocm"}, "inventory.bad_type", ("vllm_device", "rocm")),
     "two-keys": (
         {"vllm_api_keys": {"a": "s3cret-s3cret-s3cret", "b": "s3cret-s3cret-s3cret"}},

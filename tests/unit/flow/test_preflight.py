@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight as preflight
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_inventory as inventory
+from ansible_collections.gpufleet.vllm.plugins.module_utils._deployment_problems import deployment_problems
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
 
 GIB = 1024**3
@@ -229,3 +230,25 @@ def test_a_problem_line_names_code_host_value_and_remedy() -> None:
     line = preflight.named("gpu1", Problem("host.disk", "Asked", "Found 3", "Do this"))
     assert line["message"] == "[host.disk] gpu1: Asked. Found 3. Do this."
     assert line["host"] == "gpu1"
+
+
+def test_the_inventory_alone_shows_a_wrong_engine_argument_and_two_deployments_each_show_theirs() -> None:
+    def deployment(name: str, **arguments: object) -> dict[str, object]:
+        return {"name": name, "model": {"id": "a/b"}, "engine_args": arguments}
+
+    wrong = [deployment("one", **{"max-model-length": 1}), deployment("two", **{"swap-space": 4}), deployment("three")]
+    found = deployment_problems({"vllm_deployments": wrong}, 8000)
+    assert [(problem.code, problem.asked) for problem in found] == [
+        ("plan.unknown_engine_argument", "Deployment 'one' is to run"),
+        ("plan.removed_engine_argument", "Deployment 'two' is to run"),
+    ]
+
+
+def test_deployments_that_disagree_are_one_problem() -> None:
+    twins = [{"name": "one", "model": {"id": "a/b"}}] * 2
+    assert codes(deployment_problems({"vllm_deployments": twins}, 8000)) == ["inventory.duplicate_name"]
+
+
+def test_a_release_that_is_too_old_is_told() -> None:
+    old = [{"name": "one", "model": {"id": "a/b"}, "runtime": {"version": "0.1.0"}}]
+    assert codes(deployment_problems({"vllm_deployments": old}, 8000)) == ["plan.invalid_request"]
