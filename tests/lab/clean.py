@@ -13,7 +13,8 @@ import time
 from collections.abc import Sequence
 
 from tests.lab import cgroups, network
-from tests.lab.lab import Lab
+from tests.lab.lab import Lab, LabError
+from tests.lab.tools import run
 
 
 def destroy(lab: Lab, names: Sequence[str] = ()) -> None:
@@ -51,8 +52,8 @@ def _delete(folder: os.PathLike[str]) -> None:
     deadline = time.monotonic() + 5
     while os.path.exists(folder):
         try:
-            shutil.rmtree(folder)
-        except OSError:
+            run(["rm", "-rf", "--", folder])  # many times faster than Python on a host's hundred thousand files
+        except LabError:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -58,11 +59,15 @@ class Keeper:
 
     def mount(self) -> None:
         """Stack the base, the layers and the host's own files, and show only cgroup2 to the host."""
+        shutil.rmtree(self.folder / "work", ignore_errors=True)
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir(exist_ok=True)
         lower = ":".join(reversed(self.record["lower"]))
+        # volatile: nothing of a throw-away host is forced to the disk, neither while it runs nor when it ends. The mark
+        # that this leaves in the work folder speaks of a crash of this machine, and the folder is new each time.
         run(["mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}", str(self.root)])
+             f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'},volatile",
+             str(self.root)])
         if cgroups.root() != Path("/sys/fs/cgroup"):
             run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"])
 
