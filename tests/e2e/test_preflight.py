@@ -210,12 +210,22 @@ def test_a_good_host_beside_them_has_no_problem_and_no_host_is_changed(host_run:
 
 
 def test_engines_listen_where_a_page_on_another_host_reaches_them_and_only_it(site: Site) -> None:
-    site.run("plan", "--limit", "good,page-elsewhere").must_pass()
-    (spec,) = json.loads((site.artifacts / "plan/good.json").read_text())["specs"]
     own = inventory.variables(site.lab, "bare")["ansible_host"]
-    assert spec["host"] == own
-    assert spec["allow_from"] == ["localhost", own]
-    assert f"http://{own}:8100/v1" in (site.artifacts / "plan/good.txt").read_text()
+    revisions = set()
+    for limit in ("good,page-elsewhere", "good"):  # the page's address counts also for a run that leaves it out
+        site.run("plan", "--limit", limit).must_pass()
+        (spec,) = json.loads((site.artifacts / "plan/good.json").read_text())["specs"]
+        assert spec["host"] == own
+        assert spec["allow_from"] == ["localhost", own]
+        assert f"http://{own}:8100/v1" in (site.artifacts / "plan/good.txt").read_text()
+        revisions.add(spec["revision"])
+    assert len(revisions) == 1
+
+
+def test_a_chat_page_is_not_connected_to_some_of_the_engines_only(site: Site) -> None:
+    result = site.run("deploy", "--limit", "good,page-elsewhere")
+    assert result.codes == {("inventory.limited", "page-elsewhere")}
+    assert set(result.count("changed").values()) == {0}
 
 
 def test_no_message_gives_a_secret_away(host_run: tuple[Result, str, str], inventory_run: Result) -> None:
