@@ -29,7 +29,7 @@ down:
 	@$(PYTHON_VENV) -m tests.lab.down
 
 check: bootstrap
-	$(PYTEST) tests/static tests/unit -m "not slow and not full"
+	$(PYTEST) tests/static tests/unit -m "not slow and not full" -n 2 --dist loadfile
 
 test: bootstrap
 	$(PYTEST) tests -m "not full" --junitxml=artifacts/junit.xml --durations=20
