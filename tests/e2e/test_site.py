@@ -192,11 +192,11 @@ def test_a_lost_restart_happens_in_the_next_run_and_only_there(deployed: Deploym
     """One changed value; the run is killed when the new file is written and before the restart."""
     changed = {"vllm_deployments__test": [{"name": "smollm2", "workload": {"max_model_len": 1024}}]}
     before = deployed.main_pids("gpu1", ENGINE, PAGE)
-    deployed.run_until("site", "Service | See what runs", variables=changed)
+    deployed.run_until("deploy", "Service | See what runs", variables=changed)
     assert "max-model-len: 1024" in deployed.inside("gpu1", "cat", "/etc/gpufleet/instances/smollm2/config.yaml")
     assert deployed.main_pids("gpu1", ENGINE, PAGE) == before
 
-    deployed.run("site", variables=changed).must_pass()
+    deployed.run("deploy", variables=changed).must_pass()
     after = deployed.main_pids("gpu1", ENGINE, PAGE)
     assert after[ENGINE] != before[ENGINE]
     assert after[PAGE] == before[PAGE]
