@@ -19,7 +19,8 @@ _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9][\w./-]{0,127}", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _VERSION = re.compile(r"[0-9]+(\.[0-9]+)+([.a-z0-9+-]*)")
-RESERVED_NAMES = ("models",)
+# Each would share a folder below /etc, /run, /var/cache or /var/lib/gpufleet with something else of ours.
+RESERVED_NAMES = ("instances", "models", "open-webui", "uv")
 STATES = ("present", "stopped", "absent", "ignore")
 DEVICES = ("cuda", "cpu")
 SOURCES = ("modelscope", "huggingface", "path")
@@ -61,6 +62,10 @@ def port(value: Any, path: str) -> int:
 
 def _count(value: Any, path: str) -> int:
     return _integer(value, path, 1, 2**31)
+
+
+def _seconds(value: Any, path: str) -> int:
+    return _integer(value, path, 1, 86400)
 
 
 def _index(value: Any, path: str) -> int:
@@ -176,7 +181,7 @@ def _object(keys: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str
 def _name(value: Any, path: str) -> str:
     name = _NAME(value, path)
     if name in RESERVED_NAMES:
-        raise bad_type(path, "another name than %s, which is a folder of the model store" % name, value)
+        raise bad_type(path, "another name than %s, which the collection's own folders have" % ", ".join(RESERVED_NAMES), value)
     return name
 
 
@@ -202,6 +207,7 @@ _DEPLOYMENT = _object(
         "runtime": _object({"provider": _choice(PROVIDERS), "version": _version}),
         "engine_args": _arguments,
         "env": _env,
+        "start_timeout_seconds": _seconds,
     }
 )
 

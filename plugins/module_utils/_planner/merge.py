@@ -158,6 +158,7 @@ def _filled(entry: Mapping[str, Any], port: int, version: str, device: str) -> d
         "runtime": {"provider": "venv", "version": version, **(entry.get("runtime") or {})},
         "engine_args": dict(entry.get("engine_args") or {}),
         "env": dict(entry.get("env") or {}),
+        "start_timeout_seconds": entry.get("start_timeout_seconds"),
     }
     if "model" in entry:
         out["model"] = schema.filled_model(entry["name"], entry["model"])

@@ -143,14 +143,14 @@ def _spec(
         "served_name": deployment["served_name"],
         "host": bind_address,
         "port": deployment["port"],
-        "allow_from": list(allow_from),
+        # Sorted: the order in which the hosts were found must not make a new revision.
+        "allow_from": sorted(set(allow_from)),
         "device": device,
         "gpu_uuids": list(instance["gpu_uuids"]),
         "config": config_file(config, version),
         "env": {**OFFLINE_ENV, **deployment["env"]},
-        "start_timeout_seconds": start_timeout_seconds(
-            instance["memory"]["weights_bytes"] * max(1, len(instance["gpu_indices"])), device
-        ),
+        "start_timeout_seconds": deployment.get("start_timeout_seconds")
+        or start_timeout_seconds(instance["memory"]["weights_bytes"] * max(1, len(instance["gpu_indices"])), device),
     }
 
 

@@ -33,6 +33,7 @@ def test_the_default_deployment() -> None:
             "runtime": {"provider": "venv", "version": "0.32.0"},
             "engine_args": {},
             "env": {},
+            "start_timeout_seconds": None,
             "model": {
                 "source": ["modelscope", "huggingface"],
                 "id": "Qwen/Qwen3-4B",
@@ -133,6 +134,10 @@ def test_the_order_in_the_inventory_does_not_matter(names: list[str], random: An
         ({"name": "a\n", "model": MODEL}, "inventory.bad_type"),
         ({"name": "a" * 64, "model": MODEL}, "inventory.bad_type"),
         ({"name": "models", "model": MODEL}, "inventory.bad_type"),
+        ({"name": "instances", "model": MODEL}, "inventory.bad_type"),
+        ({"name": "open-webui", "model": MODEL}, "inventory.bad_type"),
+        ({"name": "uv", "model": MODEL}, "inventory.bad_type"),
+        ({"name": "a", "model": MODEL, "start_timeout_seconds": 0}, "inventory.bad_type"),
         ({"name": 7, "model": MODEL}, "inventory.bad_type"),
         ({"name": "a", "model": "Qwen/Qwen3-4B"}, "inventory.bad_type"),
         ({"name": "a", "model": {"id": "Qwen3-4B"}}, "inventory.bad_type"),

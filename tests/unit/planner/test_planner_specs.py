@@ -96,6 +96,18 @@ def test_the_revision_follows_everything_but_the_state(configs: dict[str, Any], 
     assert len({base, *others}) == len(others) + 1
 
 
+def test_the_order_of_addresses_is_no_new_revision(configs: dict[str, Any], entry: dict[str, Any]) -> None:
+    (one,) = _chain(configs, [entry], allow_from=["localhost", "10.0.0.7", "10.0.0.20", "10.0.0.7"])
+    (other,) = _chain(configs, [entry], allow_from=["10.0.0.20", "10.0.0.7", "localhost"])
+    assert one == other
+    assert one["allow_from"] == ["10.0.0.20", "10.0.0.7", "localhost"]
+
+
+def test_the_inventory_may_give_a_start_more_time(configs: dict[str, Any], entry: dict[str, Any]) -> None:
+    (spec,) = _chain(configs, [{**entry, "start_timeout_seconds": "1800"}])
+    assert spec["start_timeout_seconds"] == 1800
+
+
 def test_the_file_says_what_vllm_would_lose(configs: dict[str, Any], entry: dict[str, Any]) -> None:
     arguments = {"enable-prefix-caching": False, "allowed-origins": ["*"], "cudagraph-capture-sizes": [1, 2], "seed": 0}
     config = _chain(configs, [{**entry, "engine_args": arguments}])[0]["config"]
