@@ -12,6 +12,8 @@ FAKE_ENGINE, a JSON object:
     hang            never open the port, print nothing more
     mute            open the port, list the model, but never answer a completion
     wrong_name      serve another model name
+    no_sampler      fail at a completion that is not greedy
+    slow_lists      seconds that each of the first lists of models takes, as a busy engine does: [2, 2]
 
 The key is the environment's VLLM_API_KEY. Standard library only; runs on Python 3.9.
 """
@@ -53,6 +55,8 @@ class Server(ThreadingHTTPServer):
     def __init__(self, config: dict[str, Any], script: dict[str, Any]) -> None:
         self.model = "something-else" if script.get("wrong_name") else config.get("served-model-name", config["model"])
         self.mute = bool(script.get("mute"))
+        self.no_sampler = bool(script.get("no_sampler"))
+        self.slow_lists = list(script.get("slow_lists", []))
         self.key = os.environ.get("VLLM_API_KEY", "")
         super().__init__((config.get("host", "127.0.0.1"), int(config.get("port", 8000))), Handler)
 
@@ -82,6 +86,8 @@ class Handler(BaseHTTPRequestHandler):
         if self.path == "/health":
             self.answer(200, {})
         elif self.path == "/v1/models":
+            if self.server.slow_lists:
+                time.sleep(self.server.slow_lists.pop(0))
             self.answer(200, {"object": "list", "data": [{"id": self.server.model, "object": "model"}]})
         else:
             self.answer(404, {"error": "Not Found"})
@@ -92,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         while self.server.mute:
             time.sleep(1)
+        if self.server.no_sampler and body.get("temperature", 1) > 0:
+            self.answer(500, {"error": "[Errno 2] No such file or directory: 'ninja'"})
+            return
         if self.path == "/v1/completions":
             choice: dict[str, Any] = {"index": 0, "text": " there", "finish_reason": "length"}
         elif self.path == "/v1/chat/completions":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -103,6 +104,7 @@ def test_listing_the_model_is_not_enough(unit: Unit) -> None:
     [
         ('{"wrong_name": true}', {}, "serves ['something-else'], not 'chat'"),
         ("{}", {"VLLM_API_KEY": "wrong"}, "refuses the key (401)"),
+        ('{"no_sampler": true}', {}, "500"),
         ('{"exit": 3}', {}, "is gone after"),
         ('{"abort": true}', {}, "is gone after"),
     ],
@@ -122,3 +124,27 @@ def test_notices_an_engine_that_dies_while_it_loads(unit: Unit) -> None:
     # The engine stays a zombie of this test: that must count as gone.
     code, out = unit.finish(process)
     assert code == 1 and "is gone" in out
+
+
+@pytest.mark.parametrize("toolkit", [True, False])
+@pytest.mark.parametrize("within_runtime", [True, False])
+def test_link_to_the_cuda_compiler(tmp_path: Path, toolkit: bool, within_runtime: bool) -> None:
+    host, venv, link = tmp_path / "cuda-13.0", tmp_path / "venv", tmp_path / "cuda"
+    nvidia = venv / "lib/python3.11/site-packages/nvidia/cu13"
+    for there, folder in ((toolkit, host), (within_runtime, nvidia)):
+        if there:
+            (folder / "bin").mkdir(parents=True)
+            (folder / "bin/nvcc").touch()
+    ready = runpy.run_path(str(READY))
+    for _again in range(2):
+        ready["link_cuda"](link, host, str(venv / "bin"))
+    assert os.readlink(link) == str(nvidia if within_runtime and not toolkit else host)
+
+
+def test_link_to_the_cuda_compiler_is_made_before_the_engine_of_a_gpu(unit: Unit) -> None:
+    unit.start('{"hang": true}')
+    path = os.environ["PATH"]
+    assert unit.finish(unit.ready("--starting", PATH=path))[0] == 0
+    assert not (unit.folder / "cuda").is_symlink()
+    assert unit.finish(unit.ready("--starting", PATH=path, CUDA_HOME=str(unit.folder / "cuda")))[0] == 0
+    assert (unit.folder / "cuda").is_symlink()
