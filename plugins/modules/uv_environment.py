@@ -251,6 +251,8 @@ def judge(module, lock, marker):
 def build(module, lock, interpreter, progress, descriptor):
     params = module.params
     path = params["path"]
+    # Whoever runs services from here is not root; a login may have a umask that shuts everybody else out.
+    os.umask(0o022)
     os.makedirs(params["cache_path"], exist_ok=True)
     environment = dict(os.environ, UV_CACHE_DIR=params["cache_path"], UV_PYTHON_DOWNLOADS="never", NO_COLOR="1")
     sources = pip_config.uv_environment(

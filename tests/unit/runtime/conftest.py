@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+REPOSITORY = Path(__file__).resolve().parents[3]
+
 
 def make_wheel(folder: Path, name: str, version: str, code: str = "") -> str:
     """Write a wheel of one module; answers its sha256."""
@@ -38,6 +40,11 @@ def make_wheel(folder: Path, name: str, version: str, code: str = "") -> str:
         for path, text in {**files, "%s/RECORD" % info: record + "%s/RECORD,,\n" % info}.items():
             archive.writestr(path, text)
     return hashlib.sha256(target.read_bytes()).hexdigest()
+
+
+def clean_environment() -> dict[str, str]:
+    """This process's environment without what tells pip and uv where packages are."""
+    return {key: value for key, value in os.environ.items() if not re.match("PIP_|UV_", key)}
 
 
 class Host:
@@ -72,7 +79,6 @@ class Host:
     ) -> tuple[dict[str, Any], str]:
         """The module's answer, and all that Ansible printed. pip's settings name the folder of wheels, as on a host."""
         settings = settings or self.pip_settings("[global]\nno-index = true\nfind-links = %s\n" % self.wheels)
-        clean = {key: value for key, value in os.environ.items() if not re.match("PIP_|UV_", key)}
         given = {
             "path": str(self.environment),
             "uv": self.uv,
@@ -89,7 +95,12 @@ class Host:
         ]
         done = subprocess.run(
             command,
-            env={**clean, **settings, "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0", "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+            env={
+                **clean_environment(),
+                **settings,
+                "ANSIBLE_LOAD_CALLBACK_PLUGINS": "0",
+                "ANSIBLE_CALLBACK_RESULT_FORMAT": "json",
+            },
             capture_output=True,
             text=True,
             timeout=120,
@@ -98,6 +109,24 @@ class Host:
         found = re.search(r"^localhost \| \w+!? => (\{.*^\})", done.stdout, re.M | re.S)
         assert found, done.stdout + done.stderr
         return json.loads(found.group(1)), done.stdout + done.stderr
+
+    def plain_module(self, arguments: Mapping[str, Any], umask: int) -> dict[str, Any]:
+        """The module's answer when it runs without the background job, which has a umask of its own."""
+        settings = self.pip_settings("[global]\nno-index = true\nfind-links = %s\n" % self.wheels)
+        given = {"path": str(self.environment), "uv": self.uv, "cache_path": str(self.folder / "cache"), **arguments}
+        name = "ansible_collections.gpufleet.vllm.plugins.modules.uv_environment"
+        done = subprocess.run(
+            [sys.executable, "-m", name],
+            input=json.dumps({"ANSIBLE_MODULE_ARGS": given}),
+            env={**clean_environment(), **settings, "PYTHONPATH": str(REPOSITORY / ".cache" / "collections")},
+            umask=umask,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
 
     def run(self, code: str) -> str:
         """What the environment's Python prints."""

@@ -60,6 +60,14 @@ def test_foretold_built_kept_refused_replaced_and_removed(host: Host) -> None:
     assert not again["changed"]
 
 
+def test_everybody_may_read_what_a_secretive_login_built(host: Host) -> None:
+    answer = host.plain_module({"lock": host.lock("tool==1.0")}, umask=0o077)
+    assert answer.get("changed"), answer
+    made = [host.environment.parent, host.environment, *host.environment.rglob("*")]
+    closed = [path for path in made if not path.is_symlink() and path.stat().st_mode & 0o004 == 0]
+    assert closed == []
+
+
 def test_half_an_environment_is_built_anew(host: Host) -> None:
     lock = host.lock("tool==1.0")
     host.environment.mkdir(parents=True)
