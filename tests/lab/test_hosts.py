@@ -57,18 +57,13 @@ def leftovers(lab: Lab) -> list[str]:
 
 
 @pytest.mark.parametrize("release", base.RELEASES)
-def test_host_on_the_machines_network_is_running_within_three_seconds(lab: Lab, release: str) -> None:
-    seconds = []
-    for name in ("one", "two", "three"):  # the best of three: other tests may keep the machine busy
-        began = time.monotonic()
-        host.start(lab, [name], release=release, net="host")
-        seconds.append(time.monotonic() - began)
+def test_host_on_the_machines_network_runs_and_has_its_certificates(lab: Lab, release: str) -> None:
+    host.start(lab, ["one"], release=release, net="host")
     assert inside(lab, "one", ["systemctl", "is-system-running"]) == "running"
     assert release in over_ssh(lab, "one", "cat /etc/os-release")
-    # the machine's certificates, and pip's local folders at their own paths
+    # package clients inside trust what the machine trusts
     assert Path("/etc/ssl/certs/ca-certificates.crt").read_text() == Path(
         f"/proc/{host.leader(lab, 'one')}/root/etc/ssl/certs/ca-certificates.crt").read_text()
-    assert min(seconds) < 3
 
 
 def test_bridge_hosts_see_each_other_and_nothing_else(lab: Lab) -> None:
