@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from .specs import BUILDS
+
 _DEPLOYMENT_KEYS = ("name", "gpus", "workload", "engine_args", "device")
 
 
@@ -21,16 +23,20 @@ def build_request(
 ) -> dict[str, Any]:
     """The planner's request for one host.
 
-    ``deployments``: from merge_deployments; absent ones are left out. ``models``: deployment name to model_info's
-    model. ``host``: host_info's answer (``memory.total_bytes`` and ``cpus``). ``gpu_facts``: what gpu_facts returned as
-    ``ansible_facts.gpufleet``.
+    ``deployments``: from merge_deployments; absent ones are left out, but their units count as gone. ``models``:
+    deployment name to model_info's model. ``host``: host_info's answer (``memory.total_bytes``, ``cpus``, ``instances`` with the GPUs that they have).
+    ``gpu_facts``: what gpu_facts returned as ``ansible_facts.gpufleet``.
     """
     facts = dict(gpu_facts or {})
     wanted = [entry for entry in deployments if entry["state"] != "absent"]
+    held = {entry["name"]: entry.get("gpu_uuids") or [] for entry in host.get("instances") or ()}
     request: dict[str, Any] = {
         "vllm_version": wanted[0]["runtime"]["version"] if wanted else "0.32.0",
         "gpus": [{key: value for key, value in gpu.items() if value is not None} for gpu in facts.get("gpus") or ()],
-        "deployments": [_deployment(entry, models.get(entry["name"]) or {}) for entry in wanted],
+        "deployments": [
+            _deployment(entry, models.get(entry["name"]) or {}, held.get(entry["name"]) or []) for entry in wanted
+        ],
+        "units": ["vllm@%s.service" % entry["name"] for entry in deployments],
         "runtime": {"device": device},
         "host": {},
     }
@@ -49,9 +55,11 @@ def build_request(
     return request
 
 
-def _deployment(entry: Mapping[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+def _deployment(entry: Mapping[str, Any], model: Mapping[str, Any], held: Sequence[str]) -> dict[str, Any]:
     out = {key: entry[key] for key in _DEPLOYMENT_KEYS if entry.get(key)}
-    out["runtime"] = {"version": entry["runtime"]["version"]}
+    out["runtime"] = {"version": entry["runtime"]["version"], "build": BUILDS[entry["device"]]}
+    if held:
+        out["placement"] = {"uuids": list(held)}
     out["model"] = {"id": entry["model"]["id"], "config": model.get("config") or {}}
     for key in ("weights_bytes", "tensors"):
         if model.get(key):

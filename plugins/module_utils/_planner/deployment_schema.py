@@ -181,7 +181,9 @@ def _object(keys: Mapping[str, Callable[[Any, str], Any]]) -> Callable[[Any, str
 def _name(value: Any, path: str) -> str:
     name = _NAME(value, path)
     if name in RESERVED_NAMES:
-        raise bad_type(path, "another name than %s, which the collection's own folders have" % ", ".join(RESERVED_NAMES), value)
+        raise bad_type(
+            path, "another name than %s, which the collection's own folders have" % ", ".join(RESERVED_NAMES), value
+        )
     return name
 
 

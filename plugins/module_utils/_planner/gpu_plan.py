@@ -13,7 +13,7 @@ from typing import Any, Mapping
 from . import kv_cache, memory, releases
 from .cpu_plan import check_length, kv_dict, kv_width
 from .errors import PlanError
-from .hardware import batch_defaults, check_dtype
+from .hardware import batch_defaults, check_driver, check_dtype, default_build, refusal
 from .memory import GIB, MIB
 from .model import ModelInfo
 from .parallel import check_tensor_parallel, divides
@@ -53,8 +53,10 @@ def plan_on_gpus(
                 "%s: %s cannot be planned yet." % (name, user[name]),
                 ("Use tensor parallelism (gpus.count) instead.",),
             )
+    build = deployment.build or default_build(version)
+    check_driver(request.driver_version, build)
     error: PlanError | None = None
-    for gpus in _candidates(resources, deployment, model, user):
+    for gpus in _candidates(resources, deployment, model, user, build):
         try:
             instance = _on(gpus, deployment, model, weights, origin, user, version)
         except PlanError as failure:
@@ -70,14 +72,22 @@ def plan_on_gpus(
 
 
 def _candidates(
-    resources: Resources, deployment: Deployment, model: ModelInfo, user: Mapping[str, Any]
+    resources: Resources, deployment: Deployment, model: ModelInfo, user: Mapping[str, Any], build: str | None
 ) -> list[list[Gpu]]:
     """Sets of GPUs to try, smallest first."""
     named = resources.named(deployment)
     if named is not None:
+        for gpu in named:
+            refused = refusal(gpu, build)
+            if refused is not None:
+                raise refused
         check_tensor_parallel(model, len(named))
         return [named]
-    free = resources.free_gpus()
+    left = resources.free_gpus(deployment)
+    refusals = [refused for refused in (refusal(gpu, build) for gpu in left) if refused is not None]
+    free = [gpu for gpu in left if refusal(gpu, build) is None]
+    if refusals and len(free) < (deployment.gpus.count or user.get("tensor-parallel-size") or 1):
+        raise refusals[0]
     count = deployment.gpus.count or user.get("tensor-parallel-size")
     if count is not None:
         if count > len(free):

@@ -7,12 +7,53 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from .errors import PlanError
 from .memory import GIB
 from .model import ModelInfo
 from .request import Gpu
+
+# Builds of vLLM for CUDA, with what the CUDA they bring demands. Drivers of the data-centre branches 535 and 570 could
+# carry a newer CUDA by its compatibility package; nothing installs that, so they are too old here.
+DRIVERS: Mapping[str, int] = {"cu130": 580}
+CAPABILITIES: Mapping[str, tuple[int, int]] = {"cu130": (7, 5)}
+
+
+def default_build(version: Any) -> str | None:
+    """The build of ``version`` that the collection installs, or None for releases that it has no build of."""
+    return "cu130" if version >= (0, 32) else None
+
+
+def check_driver(driver_version: str | None, build: str | None) -> None:
+    """Refuse a driver that is older than ``build`` needs; one of unknown version is taken as it is."""
+    needed = DRIVERS.get(build or "")
+    branch = (driver_version or "").split(".")[0]
+    if needed is not None and branch.isdigit() and int(branch) < needed:
+        raise PlanError(
+            "plan.driver_too_old",
+            "vLLM's build %s needs driver %d or newer, and this host has %s." % (build, needed, driver_version),
+            ("Install NVIDIA driver %d or newer and reboot." % needed,),
+        )
+
+
+def refusal(gpu: Gpu, build: str | None) -> PlanError | None:
+    """Why no engine of ``build`` runs on ``gpu``, or None."""
+    if gpu.mig:
+        return PlanError(
+            "plan.mig_unsupported",
+            "GPU %d (%s) is divided by MIG, and engines get whole cards only." % (gpu.index, gpu.name),
+            ("Switch MIG off: nvidia-smi -i %d -mig 0." % gpu.index, "Name another GPU."),
+        )
+    needed = CAPABILITIES.get(build or "")
+    if needed is not None and gpu.capability is not None and gpu.capability < needed:
+        return PlanError(
+            "plan.capability_too_low",
+            "GPU %d (%s) has compute capability %d.%d, and vLLM's build %s needs %d.%d."
+            % (gpu.index, gpu.name, *gpu.capability, build, *needed),
+            ("Use a newer GPU.", "Set vllm_device: cpu for this host."),
+        )
+    return None
 
 
 def batch_defaults(gpu: Gpu, version: Any) -> tuple[int, int]:

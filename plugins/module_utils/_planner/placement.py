@@ -25,9 +25,18 @@ class Resources:
         if self.memory_bytes is not None:
             self.memory_bytes -= size
 
-    def free_gpus(self) -> list[Gpu]:
-        """GPUs that no deployment has yet, by index."""
-        return sorted((gpu for gpu in self._request.gpus if gpu.index not in self._owner), key=lambda gpu: gpu.index)
+    def free_gpus(self, deployment: Deployment) -> list[Gpu]:
+        """GPUs that no deployment has yet: first those that ``deployment`` has now, last those that others have now.
+
+        So that a new deployment does not push one that runs to another GPU.
+        """
+        kept = {uuid: entry.name for entry in self._request.deployments for uuid in entry.kept_uuids}
+
+        def rank(gpu: Gpu) -> tuple[int, int]:
+            holder = kept.get(gpu.uuid or "")
+            return (1 if holder is None else 0 if holder == deployment.name else 2), gpu.index
+
+        return sorted((gpu for gpu in self._request.gpus if gpu.index not in self._owner), key=rank)
 
     def named(self, deployment: Deployment) -> list[Gpu] | None:
         """The GPUs that ``deployment`` names, or None where it leaves the choice."""

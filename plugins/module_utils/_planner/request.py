@@ -29,6 +29,7 @@ class Gpu:
     capability: tuple[int, int] | None = None
     uuid: str | None = None
     display: bool = False
+    mig: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Deployment:
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     device: str | None = None
     vllm_version: str | None = None
+    build: str | None = None
+    kept_uuids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def parse_request(raw: Any) -> Request:
         values.plain(raw),
         "request",
         ("vllm_version", "gpus", "deployments"),
-        ("driver_version", "host", "links", "placement", "measured", "runtime", "gpu_reason", "gpu_remedy"),
+        ("driver_version", "host", "links", "placement", "measured", "runtime", "gpu_reason", "gpu_remedy", "units"),
     )
     deployments = values.sequence(data["deployments"], "deployments", 256)
     parsed = tuple(_deployment(entry, "deployments[%d]" % i) for i, entry in enumerate(deployments))
@@ -92,7 +95,10 @@ def parse_request(raw: Any) -> Request:
     for name in names:
         if names.count(name) > 1:
             raise InvalidRequest("deployments has the name '%s' twice" % name)
-    gpus = tuple(_gpu(entry, "gpus[%d]" % i) for i, entry in enumerate(values.sequence(data["gpus"], "gpus", 1024)))
+    units = _units(data.get("units"), names)
+    gpus = tuple(
+        _gpu(entry, "gpus[%d]" % i, units) for i, entry in enumerate(values.sequence(data["gpus"], "gpus", 1024))
+    )
     indices = [gpu.index for gpu in gpus]
     if len(set(indices)) != len(indices):
         raise InvalidRequest("gpus has one index twice")
@@ -134,7 +140,7 @@ def _host(data: Mapping[str, Any]) -> Host:
     )
 
 
-def _gpu(raw: Any, path: str) -> Gpu:
+def _gpu(raw: Any, path: str, units: frozenset[str]) -> Gpu:
     sizes = ("memory_total_bytes", "memory_reserved_bytes", "memory_usable_bytes", "memory_free_bytes")
     data = values.mapping(raw, path, ("index", "name"), sizes + ("compute_capability",) + _GPU_FACTS)
     prefix = path + "."
@@ -149,29 +155,47 @@ def _gpu(raw: Any, path: str) -> Gpu:
         raise InvalidRequest("%s has no usable memory" % path)
     free = size["memory_free_bytes"]
     if free is not None:
-        # Engines of ours that run now give their memory back before the planned ones start.
-        free += _own_bytes(data.get("processes"), prefix + "processes")
+        free = _free_bytes(free, usable, data.get("processes"), units, prefix + "processes")
     return Gpu(
         index=values.integer(data["index"], prefix + "index", 0, 4096),
         name=values.text(data["name"], prefix + "name"),
         usable_bytes=usable,
-        free_bytes=usable if free is None else min(free, usable),
+        free_bytes=usable if free is None else free,
         capability=_capability(data.get("compute_capability"), prefix + "compute_capability"),
         uuid=_optional_text(data, "uuid", prefix),
         display=values.boolean(data["display"], prefix + "display") if data.get("display") is not None else False,
+        mig=values.boolean(data["mig"], prefix + "mig") if data.get("mig") is not None else False,
     )
 
 
-def _own_bytes(raw: Any, path: str) -> int:
-    """Memory held by processes of units ``vllm@...``, in bytes."""
-    total = 0
+def _units(raw: Any, names: list[str]) -> frozenset[str]:
+    """Units whose memory is given back before the planned ones need it; those of the deployments unless told."""
+    if raw is None:
+        return frozenset("vllm@%s.service" % name for name in names)
+    return frozenset(values.text(entry, "units") for entry in values.sequence(raw, "units"))
+
+
+def _free_bytes(free: int, usable: int, raw: Any, units: frozenset[str], path: str) -> int:
+    """Free memory of a card once ``units`` have ended, in bytes; ``free`` is what is free while they run.
+
+    The driver does not always say how much a process holds. Where that is so for one of ``units``, the card counts as
+    full of nothing but what others are known to hold.
+    """
+    own = others = 0
+    unknown = False
     for position, entry in enumerate(values.sequence(raw, path, 65536) if raw is not None else []):
         where = "%s[%d]" % (path, position)
         process = values.mapping(entry, where, (), None)
+        size = _optional_integer(process, "memory_bytes", where + ".", 0, _MAX_SIZE)
         unit = process.get("unit")
-        if isinstance(unit, str) and unit.startswith("vllm@") and process.get("memory_bytes") is not None:
-            total += values.integer(process["memory_bytes"], where + ".memory_bytes", 0, _MAX_SIZE)
-    return total
+        if not isinstance(unit, str) or unit not in units:
+            others += size or 0
+        elif size is None:
+            unknown = True
+        else:
+            own += size
+    freed = usable - others if unknown else free + own
+    return max(0, min(usable, max(free, freed)))
 
 
 def _capability(raw: Any, path: str) -> tuple[int, int] | None:
@@ -203,7 +227,17 @@ def _deployment(raw: Any, path: str) -> Deployment:
         engine_args=engine_args,
         device=_device(data, prefix + "device") or _device(runtime, prefix + "runtime.device"),
         vllm_version=_optional_text(runtime, "version", prefix + "runtime."),
+        build=_optional_text(runtime, "build", prefix + "runtime."),
+        kept_uuids=_kept(data, prefix),
     )
+
+
+def _kept(data: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
+    """GPUs that the deployment has now, and keeps where it does not matter which it gets."""
+    path = prefix + "placement."
+    placement = _section(data, "placement", ("uuids",), prefix)
+    entries = values.sequence(placement.get("uuids") or [], path + "uuids")
+    return tuple(values.text(entry, path + "uuids") for entry in entries)
 
 
 def _wish(data: Mapping[str, Any], prefix: str) -> GpuWish:

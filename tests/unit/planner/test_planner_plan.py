@@ -251,6 +251,72 @@ def test_what_others_hold_of_a_card_lowers_the_share(gpu_request: dict[str, Any]
     assert _one(gpu_request)["settings"]["gpu-memory-utilization"] == 0.77
 
 
+def test_memory_of_an_engine_that_stays_is_not_given_back(gpu_request: dict[str, Any]) -> None:
+    card = gpu_request["gpus"][0]
+    card["memory_free_bytes"] = 10**9
+    card["processes"] = [{"pid": 7, "kind": "compute", "memory_bytes": 19 * 10**9, "unit": "vllm@old.service"}]
+    assert _error(gpu_request)["code"] == "plan.does_not_fit"
+    # The same engine is removed in this very run.
+    gpu_request["units"] = ["vllm@a.service", "vllm@old.service"]
+    assert _one(gpu_request)["settings"]["gpu-memory-utilization"] == 0.77
+
+
+def test_an_own_process_of_unknown_size_counts_as_gone(gpu_request: dict[str, Any]) -> None:
+    card = gpu_request["gpus"][0]
+    card["memory_free_bytes"] = 10**9
+    card["processes"] = [{"pid": 7, "kind": "compute", "memory_bytes": None, "unit": "vllm@a.service"}]
+    assert "gpu-memory-utilization" not in _one(gpu_request)["settings"]
+    card["processes"].append({"pid": 8, "kind": "graphics", "memory_bytes": 5 * 10**9, "unit": None})
+    assert _one(gpu_request)["settings"]["gpu-memory-utilization"] < 0.8
+    card["processes"] = [{"pid": 7, "kind": "compute", "memory_bytes": None, "unit": None}]
+    assert _error(gpu_request)["code"] == "plan.does_not_fit"
+
+
+def test_a_driver_that_the_build_cannot_use_is_refused(gpu_request: dict[str, Any]) -> None:
+    for driver in ("535.183.01", "570.195.03", "579"):
+        gpu_request["driver_version"] = driver
+        error = _error(gpu_request)
+        assert error["code"] == "plan.driver_too_old"
+        assert driver in error["message"]
+        assert "580" in error["message"]
+    for good in ("580.65.06", "590.1", None):
+        gpu_request["driver_version"] = good
+        assert _one(gpu_request)["gpu_indices"] == [0]
+    # An older release has other builds.
+    gpu_request.update(driver_version="535.183.01", vllm_version="0.10.2")
+    assert _one(gpu_request)["gpu_indices"] == [0]
+
+
+def test_cards_that_no_engine_runs_on_are_passed_over_and_refused_where_none_is_left(
+    gpu_request: dict[str, Any],
+) -> None:
+    volta = {**gpu_request["gpus"][0], "name": "Tesla V100", "compute_capability": "7.0"}
+    divided = {**gpu_request["gpus"][0], "index": 1, "uuid": "GPU-1", "name": "A100", "mig": True}
+    whole = {**gpu_request["gpus"][0], "index": 2, "uuid": "GPU-2", "mig": False}
+    gpu_request["gpus"] = [volta]
+    error = _error(gpu_request)
+    assert error["code"] == "plan.capability_too_low"
+    assert "Tesla V100" in error["message"]
+    gpu_request["gpus"] = [divided]
+    error = _error(gpu_request)
+    assert error["code"] == "plan.mig_unsupported"
+    assert "GPU 1 (A100)" in error["message"]
+    gpu_request["gpus"] = [volta, divided, whole]
+    assert _one(gpu_request)["gpu_indices"] == [2]
+    gpu_request["deployments"][0]["gpus"] = {"count": 2}
+    assert _error(gpu_request)["code"] == "plan.capability_too_low"
+    gpu_request["deployments"][0]["gpus"] = {"uuids": ["GPU-1"]}
+    assert _error(gpu_request)["code"] == "plan.mig_unsupported"
+
+
+def test_a_new_deployment_leaves_the_card_to_the_one_that_has_it(gpu_request: dict[str, Any]) -> None:
+    gpu_request["gpus"].append({**gpu_request["gpus"][0], "index": 1, "uuid": "GPU-1"})
+    running = {**gpu_request["deployments"][0], "name": "z", "placement": {"uuids": ["GPU-0"]}}
+    gpu_request["deployments"].append(running)
+    placed = {entry["name"]: entry["gpu_uuids"] for entry in plan(gpu_request)["instances"]}
+    assert placed == {"a": ["GPU-1"], "z": ["GPU-0"]}
+
+
 def test_defaults_follow_card_and_release(gpu_request: dict[str, Any]) -> None:
     def default(setting: str) -> Any:
         decisions = _one(gpu_request)["decisions"]

@@ -176,6 +176,16 @@ def test_facts_of_a_host_without_gpu_reach_the_error(configs: dict[str, Any], en
     assert "No driver" in error["message"]
 
 
+def test_the_request_knows_the_units_of_the_run_and_the_gpus_they_have(entry: dict[str, Any]) -> None:
+    deployments = merge_deployments.merge({"vllm_deployments": [entry, {"name": "old", "state": "absent"}]})
+    host = {"instances": [{"name": "chat", "port": 8000, "gpu_uuids": ["GPU-3"]}, {"name": "other", "port": 8001}]}
+    request = plan_request.plan_request(deployments, {}, host)
+    assert request["units"] == ["vllm@chat.service", "vllm@old.service"]
+    (deployment,) = request["deployments"]
+    assert deployment["placement"] == {"uuids": ["GPU-3"]}
+    assert deployment["runtime"] == {"version": "0.32.0", "build": "cu130"}
+
+
 def test_facts_of_gpus_are_taken_as_they_come(configs: dict[str, Any], entry: dict[str, Any]) -> None:
     gpu = {
         "index": 0,
