@@ -18,6 +18,9 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures imp
 FATAL_GRACE_SECONDS = 20
 #: journal lines that are read: a failed start of vLLM leaves several hundred of tracebacks after the line that tells
 JOURNAL_LINES = 2000
+#: how long the list of models may take: at a first look, and at an engine that has been slow before, in seconds
+LIST_TIMEOUT = 5.0
+SLOW_LIST_TIMEOUT = 30.0
 
 #: stages of a start by what vLLM 0.32 prints when one begins, last match wins
 _STAGES: tuple[tuple[str, str], ...] = (
@@ -46,7 +49,8 @@ class Api(t.Protocol):
 
 
 class Snapshot(t.NamedTuple):
-    """One look at an instance. ``failure`` is set only in state failed."""
+    """One look at an instance. ``failure`` is set only in state failed. ``slow``: its unit is active, but the API gave
+    no answer in time, which a busy engine does too."""
 
     state: str
     desired_revision: str | None
@@ -56,6 +60,7 @@ class Snapshot(t.NamedTuple):
     unit: dict[str, str]
     failure: Failure | None
     journal: list[str]
+    slow: bool = False
 
     @property
     def pid(self) -> int:
@@ -118,30 +123,32 @@ class Instance:
         found = _systemd.journal(self.run, self.unit_name, unit.get("InvocationID", ""), lines)
         return _engine_failures.redact(found, self.secrets)
 
-    def models(self, timeout: float = 5.0) -> list[str]:
+    def models(self, timeout: float) -> list[str]:
         """Names that the engine lists. Raises ApiError."""
         if self.api is None:
             return []
         data = self.api("/v1/models", None, timeout).get("data")
         return [str(model.get("id")) for model in data] if isinstance(data, list) else []
 
-    def look(self) -> Snapshot:
-        """Read everything once."""
+    def look(self, timeout: float = LIST_TIMEOUT) -> Snapshot:
+        """Read everything once; the API gets ``timeout`` seconds to list its models."""
         unit = _systemd.show(self.run, self.unit_name)
         running = _first_line(self.run_dir / "revision")
         starting = _first_line(self.run_dir / "starting")
         served: list[str] = []
         failure: Failure | None = None
         lines: list[str] = []
+        slow = False
         state = self._unit_state(unit)
         if state == "active":
             try:
-                served = self.models()
+                served = self.models(timeout)
                 known = self.api is None or self.served_name in served
                 state = "ready" if known else "failed"
                 evidence = "it serves %s, not '%s'" % (served, self.served_name)
             except ApiError as error:
                 state, known, evidence = "failed", False, str(error)
+                slow = not 400 <= error.status < 500
             if not known:
                 remedy = _engine_failures.REMEDIES[_engine_failures.UNRESPONSIVE]
                 failure = Failure(_engine_failures.UNRESPONSIVE, evidence, remedy)
@@ -149,7 +156,7 @@ class Instance:
             lines = self.journal(unit)
             failure = failure or _engine_failures.classify(lines, unit)
         desired = _systemd.environment_value(unit, "GPUFLEET_REVISION")
-        return Snapshot(state, desired, running, starting, served, unit, failure, lines)
+        return Snapshot(state, desired, running, starting, served, unit, failure, lines, slow)
 
     def _unit_state(self, unit: t.Mapping[str, str]) -> str:
         """``active`` is still to be told apart by the API."""
@@ -192,6 +199,22 @@ class Waiting:
         self.sleep = sleep
         self.report = report
         self.pause = pause
+
+    def patiently(self, seconds: float, revision: str | None) -> Snapshot:
+        """A look that is repeated for ``seconds`` while an engine that should be kept is slow to answer.
+
+        An engine that does not run at ``revision`` (if given) is started again anyway: that is not waited for.
+        """
+        begun = self.clock()
+        seen = self.instance.look(LIST_TIMEOUT)
+        while seen.slow and revision in (None, seen.running_revision):
+            left = seconds - (self.clock() - begun)
+            if left <= 0:
+                break
+            self.report("answer", "the engine is slow to answer")
+            self.sleep(self.pause)
+            seen = self.instance.look(max(LIST_TIMEOUT, min(left, SLOW_LIST_TIMEOUT)))
+        return seen
 
     def until_ready(self, seconds: float, revision: str | None) -> tuple[Snapshot, Failure | None]:
         """Until the instance is ready (at ``revision``, if given), or it is plain that it will not be.

@@ -45,6 +45,13 @@ options:
     type: str
     choices: [none, ready, stopped]
     default: none
+  patience:
+    description:
+      - How many seconds an active engine that runs at O(expect_revision) may take to answer before it is V(failed).
+        A busy engine may be slow, and starting it again would end all of its requests.
+      - Only with O(wait=none).
+    type: int
+    default: 60
   wait_timeout:
     description:
       - Longest wait in seconds.
@@ -252,6 +259,7 @@ def main() -> None:
             "served_name": {"type": "str"},
             "expect_revision": {"type": "str"},
             "wait": {"type": "str", "choices": ["none", "ready", "stopped"], "default": "none"},
+            "patience": {"type": "int", "default": 60},
             "wait_timeout": {"type": "int", "default": 600},
             "smoke": {
                 "type": "dict",
@@ -313,7 +321,7 @@ def inspect(
                 "Look at the journal of the unit",
             )
     else:
-        seen = instance.look()
+        seen = waiting.patiently(params["patience"], params["expect_revision"])
         failure = seen.failure
     result = describe(seen, params["expect_revision"], params["journal_lines"], failure)
     return dict(result, **completion), problem

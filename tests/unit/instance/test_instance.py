@@ -9,6 +9,7 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._instance import (
     ApiError,
     Instance,
+    Snapshot,
     Waiting,
     stage_of,
     write_progress,
@@ -120,6 +121,48 @@ def test_needs_start(tmp_path: Path, unit: dict[str, str], running: Any, startin
         if text is not None:
             (host.run_dir / name).write_text(text + "\n")
     assert host.instance.look().needs_start("r1") is needs
+
+
+class Slow(Host):
+    """Answers the list of models only after ``busy`` seconds of the scripted clock."""
+
+    busy = 20.0
+
+    def api(self, path: str, body: dict[str, Any] | None, timeout: float) -> dict[str, Any]:
+        if self.now < self.busy:
+            self.now += timeout
+            raise ApiError("http://127.0.0.1:1 does not answer (timed out)")
+        return super().api(path, body, timeout)
+
+    def look(self, running: str, seconds: float = 60) -> Snapshot:
+        (self.run_dir / "revision").write_text(running + "\n")
+        return Waiting(self.instance, lambda: self.now, self.sleep, lambda stage, text: None).patiently(seconds, "r1")
+
+
+def test_busy_engine_at_the_wanted_revision_is_kept(tmp_path: Path) -> None:
+    seen = Slow(tmp_path, [RUNNING]).look("r1")
+    assert seen.state == "ready" and not seen.needs_start("r1")
+
+
+def test_engine_that_never_answers_is_started_again(tmp_path: Path) -> None:
+    host = Slow(tmp_path, [RUNNING])
+    host.busy = 10000
+    seen = host.look("r1")
+    assert seen.needs_start("r1") and seen.failure is not None and seen.failure.code == "engine.unresponsive"
+    assert 60 <= host.now < 100
+
+
+def test_no_patience_with_an_engine_that_is_started_again_anyway(tmp_path: Path) -> None:
+    host = Slow(tmp_path, [RUNNING])
+    assert host.look("r0").needs_start("r1") and host.now < 10
+
+
+def test_no_patience_where_waiting_is_in_vain(tmp_path: Path) -> None:
+    host = Slow(tmp_path, [RUNNING, FAILED])
+    assert host.look("r1").state == "failed" and host.now < 10
+    host.units, host.busy, host.served = [RUNNING], 0, ["other"]
+    begun = host.now
+    assert host.look("r1").needs_start("r1") and host.now == begun
 
 
 def test_desired_revision_comes_from_the_unit(tmp_path: Path) -> None:
