@@ -32,6 +32,13 @@ options:
     description: V(cuda) or V(cpu), for deployments that name none.
     type: str
     default: cuda
+  held:
+    description:
+      - Instances on the host, what M(gpufleet.vllm.host_info) returned as C(instances). A deployment that names no port
+        keeps the one it has there.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -56,10 +63,10 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors impo
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import DEFAULT_VERSION, merge_deployments
 
 
-def merge(variables, port_base=8000, version=DEFAULT_VERSION, device="cuda"):
+def merge(variables, port_base=8000, version=DEFAULT_VERSION, device="cuda", held=()):
     """See DOCUMENTATION."""
     try:
-        return merge_deployments(variables, port_base=port_base, version=str(version), device=str(device))
+        return merge_deployments(variables, port_base=port_base, version=str(version), device=str(device), held=held)
     except InventoryError as error:
         raise AnsibleFilterError(str(error)) from error
 

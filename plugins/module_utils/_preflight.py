@@ -84,11 +84,14 @@ def gpu_problem(device: str, gpu: Mapping[str, Any] | None) -> Problem | None:
 
 
 def port_problems(facts: Mapping[str, Any], claims: Iterable[Mapping[str, Any]]) -> list[Problem]:
-    """Ports that something else holds. A claim is {who, port, unit, remedy}; its own unit may hold the port already."""
+    """Ports that something else holds. A claim is {who, port, unit, gone, remedy}.
+
+    Its own unit may hold the port already, and so may the units in `gone`, which this run ends or moves before.
+    """
     problems = []
     for claim in claims:
         for listener in facts["listeners"]:
-            if listener["port"] == claim["port"] and listener["unit"] != claim["unit"]:
+            if listener["port"] == claim["port"] and listener["unit"] not in {claim["unit"], *claim["gone"]}:
                 problems.append(
                     Problem(
                         "host.port_taken",

@@ -18,12 +18,18 @@ WEBUI_UNIT = "open-webui.service"
 
 
 def port_claims(deployments: Sequence[Mapping[str, Any]], webui_port: int | None) -> list[dict[str, Any]]:
-    """Ports that shall be listened on: {who, port, unit, remedy}."""
+    """Ports that shall be listened on: {who, port, unit, gone, remedy}.
+
+    `gone` are units that have left the port before the claimant starts: instances are removed first, then stopped, then
+    started by name, each after the one before it has answered on its own port; Open-WebUI comes last.
+    """
+    ended = {engine_unit(entry) for entry in deployments if entry["state"] != "present"}
     claims = [
         {
             "who": "Deployment '%s'" % entry["name"],
             "port": entry["port"],
-            "unit": "vllm@%s.service" % entry["name"],
+            "unit": engine_unit(entry),
+            "gone": ended | {engine_unit(other) for other in deployments if other["name"] < entry["name"]},
             "remedy": "Set `port:` of the deployment to another one, or stop that process",
         }
         for entry in deployments
@@ -31,8 +37,16 @@ def port_claims(deployments: Sequence[Mapping[str, Any]], webui_port: int | None
     ]
     if webui_port is not None:
         remedy = "Set open_webui_port to another one, or stop that process"
-        claims.append({"who": "Open-WebUI", "port": webui_port, "unit": WEBUI_UNIT, "remedy": remedy})
+        moved = {engine_unit(entry) for entry in deployments if entry["port"] != webui_port}
+        claims.append(
+            {"who": "Open-WebUI", "port": webui_port, "unit": WEBUI_UNIT, "gone": ended | moved, "remedy": remedy}
+        )
     return claims
+
+
+def engine_unit(deployment: Mapping[str, Any]) -> str:
+    """The unit of a deployment."""
+    return "vllm@%s.service" % deployment["name"]
 
 
 def disk_needs(

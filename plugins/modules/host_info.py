@@ -13,7 +13,7 @@ version_added: "1.0.0"
 author: gpufleet contributors (@gpufleet)
 description:
   - Reads the operating system, the init system, memory, processors, the space on chosen paths, listening ports with
-    their owners and the Python interpreters, in one call.
+    their owners, the Python interpreters and the engines that were set up before, in one call.
   - It never changes anything, and judges nothing. What is missing is V(null) or an empty list.
 options:
   paths:
@@ -25,6 +25,12 @@ options:
   markers:
     description:
       - Files whose presence is wanted, for example the completion marker of a runtime that may be installed already.
+    type: list
+    elements: path
+    default: []
+  folders:
+    description:
+      - Folders that services must be able to read. A service has a user of its own, without rights in private folders.
     type: list
     elements: path
     default: []
@@ -110,6 +116,17 @@ host:
       description: By path, whether the file exists.
       type: dict
       sample: {"/opt/gpufleet/runtimes/venv-0.32.0-cpu/.gpufleet.json": false}
+    folders:
+      description:
+        - By path, the path without symbolic links, and the first path that keeps other users from reading the folder or
+          the files in it, or V(null). What does not exist yet keeps nobody out.
+      type: dict
+      sample: {"/srv/models/chat": {"real": "/srv/models/chat", "closed": "/srv/models"}}
+    instances:
+      description: Engines that were set up here, with the port and the GPUs that their files name.
+      type: list
+      elements: dict
+      sample: [{"name": "qwen3-4b", "port": 8000, "gpu_uuids": []}]
     listeners:
       description: Listening TCP sockets. C(pid), C(process) and C(unit) are V(null) where the owner cannot be seen.
       type: list
@@ -139,6 +156,7 @@ def main():
         argument_spec={
             "paths": {"type": "list", "elements": "path", "default": []},
             "markers": {"type": "list", "elements": "path", "default": []},
+            "folders": {"type": "list", "elements": "path", "default": []},
             "python_folders": {"type": "list", "elements": "path", "default": ["/usr/local/bin", "/usr/bin"]},
         },
         supports_check_mode=True,
@@ -161,6 +179,8 @@ def main():
             "cpus": len(os.sched_getaffinity(0)),
             "filesystems": {path: _host.filesystem_of(path) for path in module.params["paths"]},
             "markers": {path: Path(path).exists() for path in module.params["markers"]},
+            "folders": {path: _host.readable_by_all(path) for path in module.params["folders"]},
+            "instances": _host.instances(),
             "listeners": _host.listeners(),
             "pythons": _host.interpreters(run, module.params["python_folders"]),
             "default_ipv4": _host.default_ipv4(),

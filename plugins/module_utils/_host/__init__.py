@@ -11,9 +11,21 @@ Every function takes the root directory that it reads below, so the tests show i
 from __future__ import annotations
 
 from .disks import filesystem_of
+from .folders import readable_by_all
+from .instances import instances
 from .listeners import listeners
 from .network import default_ipv4
 from .pythons import interpreters
 from .system import memory_bytes, os_release, systemd_state
 
-__all__ = ["default_ipv4", "filesystem_of", "interpreters", "listeners", "memory_bytes", "os_release", "systemd_state"]
+__all__ = [
+    "default_ipv4",
+    "filesystem_of",
+    "instances",
+    "interpreters",
+    "listeners",
+    "memory_bytes",
+    "os_release",
+    "readable_by_all",
+    "systemd_state",
+]

@@ -24,8 +24,8 @@ def build_request(
     """The planner's request for one host.
 
     ``deployments``: from merge_deployments; absent ones are left out, but their units count as gone. ``models``:
-    deployment name to model_info's model. ``host``: host_info's answer (``memory.total_bytes``, ``cpus``, ``instances`` with the GPUs that they have).
-    ``gpu_facts``: what gpu_facts returned as ``ansible_facts.gpufleet``.
+    deployment name to model_info's model. ``host``: host_info's answer (``memory.total_bytes``, ``cpus``, and
+    ``instances`` with the GPUs that they have). ``gpu_facts``: what gpu_facts returned as ``ansible_facts.gpufleet``.
     """
     facts = dict(gpu_facts or {})
     wanted = [entry for entry in deployments if entry["state"] != "absent"]

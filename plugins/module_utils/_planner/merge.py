@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Mapping
+from typing import Any, Mapping, Sequence
 
 from . import deployment_schema as schema
 from .errors import InvalidRequest, InventoryError
@@ -24,12 +24,14 @@ def merge_deployments(
     port_base: int = 8000,
     version: str = DEFAULT_VERSION,
     device: str = "cuda",
+    held: Sequence[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Merge the lists of ``vllm_deployments`` and every ``vllm_deployments__<x>``; other variables are ignored.
 
     ``vllm_deployments`` has the lowest rank; the others rank equal and override it key by key. Where two of them give
     one key different values, that is InventoryError ``inventory.conflict``. Returns complete deployments sorted by
-    name; ``state: ignore`` is left out. Without any such variable the default deployment is returned.
+    name; ``state: ignore`` is left out. ``held`` are the instances on the host, {name, port}: a deployment that names
+    no port keeps the one it has there. Without any such variable the default deployment is returned.
     """
     try:
         lists = plain({name: value for name, value in variables.items() if VARIABLE.fullmatch(str(name))})
@@ -53,7 +55,8 @@ def merge_deployments(
                 "Add model: {id: <organisation>/<name>} or model: {source: path, path: <folder>}",
             )
     kept = [entry for entry in complete if entry.get("state") != "ignore"]
-    ports = _ports(kept, schema.port(port_base, "vllm_port_base"))
+    before = {str(entry["name"]): int(entry["port"]) for entry in held if entry.get("port")}
+    ports = _ports(kept, schema.port(port_base, "vllm_port_base"), before)
     return [_filled(entry, ports[entry["name"]], version, device) for entry in kept]
 
 
@@ -121,11 +124,16 @@ class _Merged:
             self._setters[path] = variable
 
 
-def _ports(deployments: list[dict[str, Any]], base: int) -> dict[str, int]:
-    """A port for each name: the given one, else the first free one from ``base`` + slot, in the order of the names."""
+def _ports(deployments: list[dict[str, Any]], base: int, held: Mapping[str, int]) -> dict[str, int]:
+    """A port for each name: the given one, else the one it has, else the first free one from ``base`` + slot.
+
+    One that it has below ``base`` is given up. Slots go by name; ports of instances that no deployment names are not
+    free, those of absent deployments are.
+    """
     owners: dict[int, str] = {}
-    for entry in deployments:
-        if "port" in entry and entry.get("state") != "absent":
+    claimants = [entry for entry in deployments if entry.get("state") != "absent"]
+    for entry in claimants:
+        if "port" in entry:
             other = owners.setdefault(entry["port"], entry["name"])
             if other != entry["name"]:
                 raise InventoryError(
@@ -135,10 +143,18 @@ def _ports(deployments: list[dict[str, Any]], base: int) -> dict[str, int]:
                     "Change one of them, or leave `port` out to have one chosen",
                 )
     ports = {entry["name"]: entry["port"] for entry in deployments if "port" in entry}
-    for slot, entry in enumerate(deployments):
+    for entry in claimants:
+        port = held.get(entry["name"], 0)
+        if entry["name"] not in ports and port >= base and port not in owners:
+            owners[port] = entry["name"]
+            ports[entry["name"]] = port
+    names = {entry["name"] for entry in deployments}
+    strangers = {port for name, port in held.items() if name not in names}
+    gone = [entry for entry in deployments if entry.get("state") == "absent"]
+    for slot, entry in enumerate(claimants + gone):
         if entry["name"] not in ports:
             candidate = base + slot
-            while candidate in owners:
+            while candidate in owners or candidate in strangers:
                 candidate += 1
             owners[candidate] = entry["name"]
             ports[entry["name"]] = schema.port(candidate, "the port of deployment '%s'" % entry["name"])

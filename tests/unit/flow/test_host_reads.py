@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -125,6 +126,46 @@ def test_interpreters_are_each_listed_once_and_virtual_environments_left_out(tmp
 def test_a_broken_interpreter_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "python3").touch(mode=0o755)
     assert _host.interpreters(lambda _command: (1, "boom"), [str(tmp_path)]) == []
+
+
+def test_instances_are_read_from_their_files(tmp_path: Path) -> None:
+    assert _host.instances(str(tmp_path)) == []
+    put(tmp_path, "etc/gpufleet/instances/chat/config.yaml", "# managed\nmodel: /m\nport: 8003\nseed: 0\n")
+    put(tmp_path, "etc/gpufleet/instances/chat/env", 'CUDA_VISIBLE_DEVICES="GPU-1,GPU-2"\nNO_COLOR="1"\n')
+    put(tmp_path, "etc/gpufleet/instances/half/config.yaml", "hf-overrides:\n  port: 7\n")
+    put(tmp_path, "etc/gpufleet/instances/note", "")
+    assert _host.instances(str(tmp_path)) == [
+        {"name": "chat", "port": 8003, "gpu_uuids": ["GPU-1", "GPU-2"]},
+        {"name": "half", "port": None, "gpu_uuids": []},
+    ]
+
+
+def test_the_first_path_that_keeps_others_out_is_named() -> None:
+    # Not below tmp_path, which pytest keeps to its owner.
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name).resolve()
+        root.chmod(0o755)
+        model = root / "shelf" / "model"
+        put(model, "config.json", "{}")
+        for path, mode in ((root / "shelf", 0o755), (model, 0o755), (model / "config.json", 0o644)):
+            path.chmod(mode)
+        (root / "link").symlink_to(model)
+
+        def closed() -> str | None:
+            found = _host.readable_by_all(str(root / "link"))
+            assert found["real"] == str(model)
+            return found["closed"]
+
+        assert closed() is None
+        for path, shut, open_mode in (
+            (root / "shelf", 0o700, 0o755),
+            (model, 0o751, 0o755),
+            (model / "config.json", 0o640, 0o644),
+        ):
+            path.chmod(shut)
+            assert closed() == str(path)
+            path.chmod(open_mode)
+        assert _host.readable_by_all(str(root / "not" / "there")) == {"real": str(root / "not/there"), "closed": None}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="makes a network namespace")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight as preflight
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_inventory as inventory
+from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_wants as wants
 from ansible_collections.gpufleet.vllm.plugins.module_utils._deployment_problems import deployment_problems
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
 
@@ -64,8 +65,14 @@ def test_architecture_and_init_system(changes: dict, code: str) -> None:
     assert codes(preflight.system_problems(facts(**changes))) == [code]
 
 
-def claim(port: int, unit: str) -> dict[str, Any]:
-    return {"who": "deployment 'a'", "port": port, "unit": unit, "remedy": "Set `port:` of the deployment"}
+def claim(port: int, unit: str, *gone: str) -> dict[str, Any]:
+    return {
+        "who": "deployment 'a'",
+        "port": port,
+        "unit": unit,
+        "gone": set(gone),
+        "remedy": "Set `port:` of the deployment",
+    }
 
 
 def test_a_taken_port_names_its_holder() -> None:
@@ -77,6 +84,35 @@ def test_a_taken_port_names_its_holder() -> None:
 def test_a_port_is_free_for_the_instance_that_holds_it_and_taken_for_another() -> None:
     assert preflight.port_problems(facts(), [claim(8001, "vllm@a.service"), claim(8003, "vllm@a.service")]) == []
     assert codes(preflight.port_problems(facts(), [claim(8001, "vllm@b.service")])) == ["host.port_taken"]
+
+
+def deployment(name: str, port: int, state: str = "present") -> dict[str, Any]:
+    return {"name": name, "port": port, "state": state, "device": "cpu", "runtime": {"version": "0.32.0"}}
+
+
+@pytest.mark.parametrize(
+    ("deployments", "refused"),
+    [
+        # vllm@a.service listens on 8001.
+        ([deployment("b", 8001)], True),
+        ([deployment("a", 8001, "absent"), deployment("b", 8001)], False),
+        ([deployment("a", 8003, "stopped"), deployment("b", 8001)], False),
+        ([deployment("a", 8003), deployment("b", 8001)], False),
+        # This one would be started before `a` has moved.
+        ([deployment("A", 8001), deployment("a", 8003)], True),
+    ],
+)
+def test_a_port_that_this_run_frees_in_time_is_free(deployments: list[dict[str, Any]], refused: bool) -> None:
+    problems = preflight.port_problems(facts(), wants.port_claims(deployments, None))
+    assert codes(problems) == ["host.port_taken"] * refused
+
+
+def test_the_page_starts_after_all_engines() -> None:
+    def problems(port: int) -> list[str]:
+        return codes(preflight.port_problems(facts(), wants.port_claims([deployment("a", port)], 8001)))
+
+    assert problems(8003) == []
+    assert problems(8001) == ["host.port_taken"]
 
 
 def test_a_holder_that_cannot_be_seen_is_still_a_holder() -> None:

@@ -99,6 +99,26 @@ def test_ports_are_given_by_slot_and_never_twice() -> None:
     assert merge_deployments({"vllm_deployments": entries[:1]}, port_base=18000)[0]["port"] == 18000
 
 
+def _merged_ports(entries: list[dict[str, Any]], held: dict[str, int], base: int = 8000) -> dict[str, int]:
+    instances = [{"name": name, "port": port, "gpu_uuids": []} for name, port in held.items()]
+    merged = merge_deployments({"vllm_deployments": entries}, port_base=base, held=instances)
+    return {entry["name"]: entry["port"] for entry in merged}
+
+
+def test_a_name_keeps_the_port_that_it_has_on_the_host() -> None:
+    chat = {"name": "chat", "model": MODEL}
+    first = {"name": "alpha", "model": MODEL}
+    assert _merged_ports([first, chat], {"chat": 8000}) == {"alpha": 8001, "chat": 8000}
+    assert _merged_ports([chat], {"alpha": 8000, "chat": 8001}) == {"chat": 8001}
+    # Who asks for a port gets it; who had it without asking moves.
+    assert _merged_ports([{**first, "port": 8000}, chat], {"chat": 8000}) == {"alpha": 8000, "chat": 8001}
+    # An instance that nobody names may still run; one that is to be removed leaves its port.
+    assert _merged_ports([first], {"old": 8000}) == {"alpha": 8001}
+    assert _merged_ports([first, {"name": "old", "state": "absent"}], {"old": 8000})["alpha"] == 8000
+    assert _merged_ports([chat], {"chat": 8000}, base=9000) == {"chat": 9000}
+    assert merge_deployments({"vllm_deployments": [chat]}, held=[{"name": "chat", "port": None}])[0]["port"] == 8000
+
+
 @given(
     st.lists(st.sampled_from("abcdefgh"), unique=True),
     st.randoms(),
