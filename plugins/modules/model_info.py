@@ -17,6 +17,7 @@ description:
   - Reads commit, file list with hashes, configuration and the headers of the weights of a model from Hugging Face,
     ModelScope, a mirror of one of them, or a directory of the host.
   - Reads a few hundred kilobytes whatever the model's size.
+  - With O(store) a model that M(gpufleet.vllm.model_snapshot) put there is read from there, and no hub is asked.
 extends_documentation_fragment:
   - gpufleet.vllm.hub
 options:
@@ -30,6 +31,15 @@ options:
   path:
     description:
       - Directory of the model on the host, for O(source=path).
+    type: path
+  store:
+    description:
+      - Directory of all models on the host. Without it a hub is asked in every case.
+      - A commit that lies there with all its files is read from there.
+      - Without O(revision) the model stays what the store holds of it, which is the snapshot that came last, from
+        whichever O(source). A hub is asked only where the store holds nothing of the model, or to repair a damaged
+        snapshot.
+      - A branch or tag is asked for in every case.
     type: path
   read_tensors:
     description:
@@ -64,6 +74,12 @@ EXAMPLES = r"""
   gpufleet.vllm.model_info:
     source: path
     path: /srv/models/qwen3-4b
+  register: result
+
+- name: Read a model, from the host if it is there
+  gpufleet.vllm.model_info:
+    id: Qwen/Qwen3-4B
+    store: /var/lib/gpufleet/models
   register: result
 
 - name: Read a gated model through a mirror
@@ -103,7 +119,7 @@ model:
       type: str
       returned: success
     requested_revision:
-      description: The revision that was asked for.
+      description: The revision that was asked for, or the default branch of the source.
       type: str
       returned: success
       sample: master
@@ -114,6 +130,10 @@ model:
       type: str
       returned: success
       sample: 1cfa9a7208912126459214e8b04321603b3df60c
+    in_store:
+      description: Whether the answer was read from O(store), without a hub.
+      type: bool
+      returned: success
     files:
       description: Every file with its path, its size in bytes, and its C(sha256) or C(git_sha1).
       type: list
@@ -177,6 +197,7 @@ def main() -> None:
             "endpoints": {"type": "dict", "default": {}},
             "tokens": {"type": "dict", "default": {}, "no_log": True},
             "timeout": {"type": "int", "default": 60},
+            "store": {"type": "path"},
             "read_tensors": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
@@ -187,9 +208,10 @@ def main() -> None:
     wish = Wish(
         model_id=params["id"] or "", sources=params["source"], revision=params["revision"] or None,
         endpoints=params["endpoints"], tokens=params["tokens"], timeout=float(params["timeout"]),
+        store=params["store"] or "",
     )
     try:
-        model = read_model(wish, params["path"], params["read_tensors"])
+        model = read_model(wish, params["path"], params["read_tensors"], bool(params["store"]))
     except Problem as problem:
         module.fail_json(msg=str(problem), code=problem.code)
     module.exit_json(changed=False, model=model)

@@ -25,7 +25,10 @@ extends_documentation_fragment:
   - gpufleet.vllm.hub
 options:
   id:
-    required: true
+    description:
+      - Name of the model at the hub, as C(organisation/name).
+      - Required unless O(state=absent). O(state=absent) without it empties the store.
+    type: str
   source:
     description:
       - Where to look, the first that has the model wins.
@@ -41,6 +44,8 @@ options:
   state:
     description:
       - V(absent) removes the commit given as O(revision), or every revision without it.
+      - V(absent) without O(id) removes every snapshot that this module made in O(store), what is left of unfinished
+        ones, and the folders that are empty then, O(store) itself included. What others put there stays.
     type: str
     choices: [present, absent]
     default: present
@@ -120,6 +125,11 @@ EXAMPLES = r"""
   gpufleet.vllm.model_snapshot:
     id: Qwen/Qwen3-4B
     state: absent
+
+- name: Remove every model
+  gpufleet.vllm.model_snapshot:
+    store: /var/lib/gpufleet/models
+    state: absent
 """
 
 RETURN = r"""
@@ -176,7 +186,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._errors import Problem
 from ..module_utils._hub._fetch import Settings
 from ..module_utils._hub._progress import Progress
-from ..module_utils._hub._snapshot import Outcome, Wish, ensure_absent, ensure_present
+from ..module_utils._hub._remove import ensure_absent, ensure_store_absent
+from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
 
 
 def answer(outcome: Outcome, state: str) -> dict[str, object]:
@@ -199,7 +210,7 @@ def answer(outcome: Outcome, state: str) -> dict[str, object]:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "id": {"type": "str", "required": True},
+            "id": {"type": "str"},
             "source": {
                 "type": "list", "elements": "str", "choices": ["huggingface", "modelscope"],
                 "default": ["modelscope", "huggingface"],
@@ -218,18 +229,22 @@ def main() -> None:
             "lock_timeout": {"type": "int", "default": 7200},
             "progress_file": {"type": "path"},
         },
+        required_if=[("state", "present", ["id"])],
         supports_check_mode=True,
     )
     params = module.params
     wish = Wish(
-        model_id=params["id"], sources=params["source"], revision=params["revision"] or None,
+        model_id=params["id"] or "", sources=params["source"], revision=params["revision"] or None,
         endpoints=params["endpoints"], tokens=params["tokens"], store=params["store"],
         allow_patterns=params["allow_patterns"], ignore_patterns=params["ignore_patterns"], verify=params["verify"],
         workers=params["workers"], timeout=float(params["timeout"]), lock_timeout=float(params["lock_timeout"]),
     )
     try:
         if params["state"] == "absent":
-            outcome = ensure_absent(wish, module.check_mode)
+            if params["revision"] and not params["id"]:
+                module.fail_json(msg="revision is given without id")
+            remove = ensure_absent if params["id"] else ensure_store_absent
+            outcome = remove(wish, module.check_mode)
         else:
             progress = Progress(params["progress_file"])
             settings = Settings(retries=params["retries"])

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
 
 from .._errors import Problem
-from ._dialects import Hub
+from ._dialects import HUBS, Hub
+from ._held import Held, ask, find_held
 from ._http import HttpFailure, explain
 from ._snapshot import Wish
 from ._sources import find, hubs_of, unreachable
 from ._store import manifest_entries, read_manifest
-from ._types import MANIFEST, FileEntry, Listing
+from ._types import MANIFEST, FileEntry, Listing, check_model_id
 
 # More than this would make the answer larger than it is useful; the planner then counts from the config.
 MAX_TENSORS = 20000
@@ -29,15 +30,22 @@ MAX_HEADER_BYTES = 32 << 20
 Reader = Callable[[str, int, int], bytes]
 
 
-def read_model(wish: Wish, directory: str | None, read_tensors: bool) -> dict[str, Any]:
+def read_model(
+    wish: Wish, directory: str | None, read_tensors: bool, use_store: bool = False
+) -> dict[str, Any]:
     """Say what a model is, from small reads: commit, files, sizes, config, tensors.
 
-    ``directory`` is where a model of source ``path`` lies. Sources are tried in their order. Raises Problem.
+    ``directory`` is where a model of source ``path`` lies. ``use_store``: answer from ``wish.store`` where that is
+    enough (see find_held). Sources are tried in their order. Raises Problem.
     """
     if wish.sources and wish.sources[0] == "path":
         return _from_directory(wish, directory, read_tensors)
+    check_model_id(wish.model_id)
     hubs = hubs_of([each for each in wish.sources if each != "path"], wish.endpoints, wish.tokens, wish.timeout)
-    hub, listing = find(hubs, wish.model_id, wish.revision)
+    held = find_held(wish) if use_store else None
+    if held and held.whole:
+        return _from_store(wish, held, read_tensors)
+    hub, listing = ask(hubs, wish, held) if use_store else find(hubs, wish.model_id, wish.revision)
 
     def read(path: str, offset: int, count: int) -> bytes:
         url = hub.file_url(listing.model_id, listing.revision, path)
@@ -50,7 +58,7 @@ def read_model(wish: Wish, directory: str | None, read_tensors: bool) -> dict[st
         raise unreachable(hub, "model %s" % wish.model_id, failure) from failure
     return {
         "id": listing.model_id, "source": listing.source, "endpoint": listing.endpoint, "path": None,
-        "requested_revision": listing.requested_revision, "revision": listing.revision, **known,
+        "requested_revision": listing.requested_revision, "revision": listing.revision, "in_store": False, **known,
     }
 
 
@@ -158,15 +166,34 @@ def _from_directory(wish: Wish, directory: str | None, read_tensors: bool) -> di
             "Put the model there, or use source huggingface or modelscope")
     try:
         files, revision = directory_files(directory)
-        known = _describe(
-            files, lambda path: _read(directory, path, 0, 16 << 20),
-            (lambda path, offset, count: _read(directory, path, offset, count)) if read_tensors else None, asked)
+        known = _describe_directory(directory, files, read_tensors, asked)
     except OSError as error:
         raise Problem("model.unreadable", asked, explain(error), "Check its owner and mode") from error
     return {
         "id": wish.model_id or os.path.basename(directory.rstrip("/")), "source": "path", "endpoint": None,
-        "path": directory, "requested_revision": wish.revision, "revision": revision, **known,
+        "path": directory, "requested_revision": wish.revision, "revision": revision, "in_store": False, **known,
     }
+
+
+def _from_store(wish: Wish, held: Held, read_tensors: bool) -> dict[str, Any]:
+    """A snapshot of ours, in the words in which its hub would tell of it."""
+    asked = "model %s in %s" % (wish.model_id, held.directory)
+    try:
+        known = _describe_directory(held.directory, held.files, read_tensors, asked)
+    except OSError as error:
+        raise Problem("model.unreadable", asked, explain(error), "Check its owner and mode") from error
+    return {
+        "id": wish.model_id, "source": held.source, "endpoint": held.endpoint, "path": None,
+        "requested_revision": wish.revision or HUBS[held.source].default_branch, "revision": held.revision,
+        "in_store": True, **known,
+    }
+
+
+def _describe_directory(directory: str, files: list[FileEntry], read_tensors: bool, asked: str) -> dict[str, Any]:
+    def read(path: str, offset: int, count: int) -> bytes:
+        return _read(directory, path, offset, count)
+
+    return _describe(files, lambda path: read(path, 0, 16 << 20), read if read_tensors else None, asked)
 
 
 def _read(directory: str, path: str, offset: int, count: int) -> bytes:

@@ -16,10 +16,10 @@ from typing import Any
 from .._errors import Problem
 from ._dialects import Hub
 from ._fetch import FileFetcher, Settings, Stopped
-from ._http import explain
 from ._progress import Progress
 from ._sources import find, hubs_of
 from ._store import (
+    EVERYTHING,
     SPACE_MARGIN_BYTES,
     Lock,
     Place,
@@ -31,6 +31,7 @@ from ._store import (
     publish,
     read_manifest,
     size_matches,
+    unwritable,
     write_manifest,
 )
 from ._types import FileEntry, Listing, check_model_id, is_commit
@@ -101,39 +102,15 @@ def ensure_present(wish: Wish, progress: Progress, check: bool = False, settings
         lock = Lock(place.lock)
         lock.acquire(wish.lock_timeout, lambda: progress.stage("wait", "another run fetches %s" % wish.model_id))
     except OSError as error:
-        raise _unwritable(wish.store, error) from error
+        raise unwritable(wish.store, error) from error
     try:
         # The work directory may have been published and removed by the run that held the lock before.
         place.make_dirs()
         return _bring(wish, place, listing, wanted, serving, progress, settings or Settings())
     except OSError as error:
-        raise _unwritable(wish.store, error) from error
+        raise unwritable(wish.store, error) from error
     finally:
         lock.release()
-
-
-def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
-    """Remove one revision, or without a revision every one, and what is left of unfinished downloads."""
-    check_model_id(wish.model_id)
-    top = os.path.join(os.path.abspath(wish.store), *wish.model_id.split("/"))
-    revisions = [wish.revision] if wish.revision else _published(top)
-    outcome = Outcome(False, os.path.join(top, wish.revision) if wish.revision else top, wish.revision)
-    for revision in revisions:
-        if not is_commit(revision):
-            raise Problem(
-                "model.bad_revision", "removal of %s at '%s'" % (wish.model_id, revision), "it is not a full commit",
-                "Give the commit, which is the name of the directory below %s, or leave the revision out" % top)
-        place = Place(wish.store, wish.model_id, revision)
-        for path in (place.final, place.work):
-            if os.path.isdir(path):
-                outcome.changed = True
-                outcome.before.append(path)
-                outcome.actions.append("remove %s" % path)
-                if not check:
-                    _remove_tree(wish, place, path)
-    if outcome.changed and not check:
-        _remove_empty(top, os.path.abspath(wish.store))
-    return outcome
 
 
 def select(files: list[FileEntry], allow: list[str], ignore: list[str]) -> list[FileEntry]:
@@ -154,8 +131,7 @@ def _without_network(wish: Wish, progress: Progress) -> Outcome | None:
         return None
     place = Place(wish.store, wish.model_id, str(wish.revision))
     manifest = read_manifest(place.final)
-    everything: dict[str, list[str]] = {"allow": [], "ignore": []}
-    if manifest is None or manifest.get("patterns") not in (everything, wish.patterns):
+    if manifest is None or manifest.get("patterns") not in (EVERYTHING, wish.patterns):
         return None
     if manifest.get("source") not in wish.sources:
         return None
@@ -239,7 +215,7 @@ def _bring(
     progress.stage("publish", place.final, outcome.bytes_total, outcome.bytes_total)
     files = sorted(whole + fetched, key=lambda each: each.path)
     _drop_strangers(place, files)
-    write_manifest(place.data, listing, wish.patterns, files)
+    write_manifest(place, listing, wish.patterns, files)
     publish(place)
     outcome.actions.append("publish %s" % place.final)
     progress.stage("done", place.final, outcome.bytes_total, outcome.bytes_total)
@@ -333,43 +309,3 @@ def _check_space(store: str, needed: int) -> None:
     free = free_bytes(os.path.abspath(store))
     if needed + SPACE_MARGIN_BYTES > free and needed:
         raise no_space(store, needed, free)
-
-
-def _published(top: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(top) if is_commit(name))
-    except OSError:
-        return []
-
-
-def _remove_tree(wish: Wish, place: Place, path: str) -> None:
-    """Take the directory out of sight first, so that nobody ever sees half of it."""
-    hidden = "%s.removed" % place.work
-    try:
-        make_dirs(os.path.dirname(place.lock))
-        make_dirs(os.path.dirname(place.work))
-        lock = Lock(place.lock)
-        lock.acquire(wish.lock_timeout, lambda: None)
-        try:
-            shutil.rmtree(hidden, ignore_errors=True)
-            os.rename(path, hidden)
-            shutil.rmtree(hidden)
-        finally:
-            lock.release()
-    except OSError as error:
-        raise _unwritable(wish.store, error) from error
-
-
-def _remove_empty(path: str, stop: str) -> None:
-    while path != stop:
-        try:
-            os.rmdir(path)
-        except OSError:
-            return
-        path = os.path.dirname(path)
-
-
-def _unwritable(store: str, error: OSError) -> Problem:
-    return Problem(
-        "model.store_unwritable", "the model store %s" % store, explain(error),
-        "Check that it is a directory root may write on this host, or set model_store_path to another one")

@@ -15,9 +15,12 @@ import time
 from typing import Any, Callable
 
 from .._errors import Problem
+from ._http import explain
 from ._types import MANIFEST, FileEntry, Listing
 
 READ_BYTES = 1 << 20
+# The patterns of a snapshot that has every file of its model.
+EVERYTHING: dict[str, list[str]] = {"allow": [], "ignore": []}
 # Left free on the file system whatever happens, so that logs and the journal can still be written.
 SPACE_MARGIN_BYTES = 16 << 20
 
@@ -26,8 +29,8 @@ class Place:
     """Where one snapshot of one model lives below a store.
 
     ``final`` appears by a rename, whole or not at all. ``work`` is its hidden sibling on the same file system:
-    ``work/data`` holds files that are complete and verified, ``work/parts`` those under way. ``lock`` is never removed,
-    as a lock on a removed file protects nothing.
+    ``work/data`` holds files that are complete and verified, ``work/parts`` those under way. ``lock`` stays; only the
+    removal of the whole store takes it, while it holds it.
     """
 
     def __init__(self, store: str, model_id: str, revision: str) -> None:
@@ -72,13 +75,17 @@ class Lock:
 
     def acquire(self, timeout: float, waiting: Callable[[], None]) -> bool:
         """Wait at most ``timeout`` seconds; call ``waiting`` once if there is a wait. True: somebody else was here."""
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._open()
         end = time.monotonic() + timeout
         waited = False
         while True:
             try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return waited
+                fcntl.flock(self._handle or 0, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if self._is_the_file():
+                    return waited
+                # Its holder removed it with the whole store: a lock on a removed file protects nothing.
+                self._open()
+                continue
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
                     raise
@@ -92,6 +99,18 @@ class Lock:
                     "Wait for that run to end, or look for it on this host; when its process is gone the lock is free",
                 )
             time.sleep(0.2)
+
+    def _open(self) -> None:
+        self.release()
+        make_dirs(os.path.dirname(self._path))
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        os.fchmod(self._handle, 0o644)
+
+    def _is_the_file(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._handle or 0), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         if self._handle is not None:
@@ -148,6 +167,10 @@ def read_manifest(directory: str) -> dict[str, Any] | None:
         return None
     if not isinstance(manifest, dict) or manifest.get("schema") != 1 or not isinstance(manifest.get("files"), list):
         return None
+    try:
+        manifest_entries(manifest)
+    except (KeyError, TypeError, ValueError):
+        return None
     return manifest
 
 
@@ -158,14 +181,22 @@ def manifest_entries(manifest: dict[str, Any]) -> list[FileEntry]:
     ]
 
 
-def write_manifest(directory: str, listing: Listing, patterns: dict[str, list[str]], files: list[FileEntry]) -> None:
-    """Write the manifest into a directory that is not published yet."""
+def published_at(directory: str, manifest: dict[str, Any]) -> float:
+    """When the snapshot came onto the host, in seconds since 1970. A repair does not change it."""
+    moment = manifest.get("published_at")
+    return float(moment) if isinstance(moment, (int, float)) else os.path.getmtime(os.path.join(directory, MANIFEST))
+
+
+def write_manifest(place: Place, listing: Listing, patterns: dict[str, list[str]], files: list[FileEntry]) -> None:
+    """Write the manifest into the directory that is not published yet."""
+    repaired = read_manifest(place.final)
     manifest = {
+        "published_at": published_at(place.final, repaired) if repaired else round(time.time(), 3),
         "schema": 1, "id": listing.model_id, "source": listing.source, "endpoint": listing.endpoint,
         "requested_revision": listing.requested_revision, "revision": listing.revision, "patterns": patterns,
         "files": [entry.as_dict() for entry in files],
     }
-    path = os.path.join(directory, MANIFEST)
+    path = os.path.join(place.data, MANIFEST)
     with open(path, "w", encoding="utf-8") as handle:
         json.dump(manifest, handle, indent=1, sort_keys=True)
         handle.write("\n")
@@ -222,3 +253,9 @@ def no_space(store: str, needed: int, free: int) -> Problem:
         "the file system has %d bytes free, of which %d stay reserved" % (free, SPACE_MARGIN_BYTES),
         "Free %d bytes, or set model_store_path to a larger file system" % max(needed + SPACE_MARGIN_BYTES - free, 1),
     )
+
+
+def unwritable(store: str, error: OSError) -> Problem:
+    return Problem(
+        "model.store_unwritable", "the model store %s" % store, explain(error),
+        "Check that it is a directory root may write on this host, or set model_store_path to another one")

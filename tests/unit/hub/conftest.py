@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import random
 import subprocess
 import sys
 import threading
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -58,6 +60,13 @@ class Hub:
             report: dict[str, Any] = json.load(answer)
             return report
 
+    def relay(self, url: str, headers: dict[str, str]) -> Any:
+        """The open answer to what a proxy was asked for, with whatever status, redirects included."""
+        parts = urllib.parse.urlsplit(url)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.server_address[1], timeout=10)
+        connection.request("GET", parts._replace(scheme="", netloc="").geturl(), headers=headers)
+        return connection.getresponse()
+
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
@@ -73,8 +82,8 @@ class Result:
     answer: dict[str, Any] = field(default_factory=dict)
 
 
-def run_module(name: str, arguments: dict[str, Any], check: bool = False) -> Result:
-    process = start_module(name, arguments, check)
+def run_module(name: str, arguments: dict[str, Any], check: bool = False, **more: Any) -> Result:
+    process = start_module(name, arguments, check, **more)
     text, _none = process.communicate(timeout=120)
     try:
         answer = json.loads(text[text.index("{"):text.rindex("}") + 1])
@@ -83,9 +92,15 @@ def run_module(name: str, arguments: dict[str, Any], check: bool = False) -> Res
     return Result(process.returncode, text, answer)
 
 
-def start_module(name: str, arguments: dict[str, Any], check: bool = False) -> subprocess.Popen[str]:
-    """Start a module as Ansible would on a host: arguments as JSON on standard input, answer on standard output."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / ".cache" / "collections"), "no_proxy": "*"}
+def start_module(
+    name: str, arguments: dict[str, Any], check: bool = False, proxies: dict[str, str] | None = None, umask: int = 0o022
+) -> subprocess.Popen[str]:
+    """Start a module as Ansible would on a host: arguments as JSON on standard input, answer on standard output.
+
+    ``proxies`` are all that its environment says of proxies; without them there are none.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+    environment.update({"PYTHONPATH": str(ROOT / ".cache" / "collections"), "no_proxy": "*"} | (proxies or {}))
     program = (
         "import ansible.module_utils.basic as basic, runpy;"
         "basic._ANSIBLE_PROFILE = 'legacy';"
@@ -93,7 +108,7 @@ def start_module(name: str, arguments: dict[str, Any], check: bool = False) -> s
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env=environment)
+        text=True, env=environment, umask=umask)
     assert process.stdin
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}))
     process.stdin.close()

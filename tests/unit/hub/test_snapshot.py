@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._progress import Progress
-from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot import Wish, ensure_absent, ensure_present
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._remove import ensure_absent
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot import Wish, ensure_present
 
 from .conftest import MODEL, SOURCES, Hub, assert_nothing_published, assert_whole, fetch, run_module
 
@@ -149,3 +150,16 @@ def test_the_module_itself(hub: Hub, tmp_path: Path) -> None:
     assert run_module("model_snapshot", arguments).answer["changed"] is False
     gone = run_module("model_snapshot", {**arguments, "state": "absent"})
     assert gone.answer["changed"] is True and not Path(result.answer["path"]).exists()
+
+
+def test_a_login_with_a_closed_umask(hub: Hub, tmp_path: Path) -> None:
+    """Engines run as users of their own: they read what root fetched under umask 077."""
+    store = tmp_path / "var" / "store"
+    arguments = {"id": MODEL, "source": "huggingface", "endpoints": {"huggingface": hub.url}, "store": str(store)}
+    for damage in (False, True):
+        if damage:
+            next(store.rglob("config.json")).unlink()
+        result = run_module("model_snapshot", {**arguments, "verify": "checksum"}, umask=0o077)
+        assert result.answer["changed"] is True, result.text
+        for each in [store.parent, store, *store.rglob("*")]:
+            assert each.stat().st_mode & 0o777 == (0o755 if each.is_dir() else 0o644), each
