@@ -55,3 +55,13 @@ def test_the_cpu_build_brings_nothing_of_cuda() -> None:
     path = next(path for path in LOCKS if path.name.startswith("cpu-"))
     bare = {name.split("==")[0] for name in Lock(path.read_text()).names()}
     assert not {name for name in bare if name.startswith(("nvidia-", "cuda-", "triton", "torchvision", "torchaudio"))}
+
+
+def test_what_the_gpu_build_compiles_with_comes_from_the_system() -> None:
+    """Not on a GPU: only that a lock with a compiler's front end comes with the compiler that it calls."""
+    path = next(path for path in LOCKS if path.name.startswith("cu130-"))
+    locked = {name.split("==")[0] for name in Lock(path.read_text()).names()}
+    builds = yaml.safe_load((ROOT / "roles/vllm_runtime/vars/main.yml").read_text())["__vllm_runtime_builds"]
+    callers = {"triton": {"gcc", "libc6-dev", "python3-dev"}, "nvidia-cuda-nvcc": {"g++"}}
+    assert set(callers) <= locked, "a new lock: see again what compiles"
+    assert set().union(*callers.values()) <= set(builds["cu130"]["packages"])
