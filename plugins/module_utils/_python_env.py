@@ -138,6 +138,35 @@ def tree_bytes(path: str) -> int:
     return total
 
 
+def users(path: str) -> list[str]:
+    """Processes that run from an environment, as "name (pid 12)"; root sees all of them."""
+    inside, found = path.rstrip("/") + "/", []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        texts = []
+        # A program that went away, or one of another user for whoever is not root, has nothing to say.
+        with contextlib.suppress(OSError):
+            for name in ("comm", "cmdline", "maps"):
+                with open("/proc/%s/%s" % (pid, name), encoding="utf-8", errors="replace") as stream:
+                    texts.append(stream.read())
+        words = texts[1].split("\0")[:2] if len(texts) > 1 else []
+        # Its program lies there or is a script from there, or it has loaded a library from there.
+        if any(word.startswith(inside) for word in words) or (len(texts) > 2 and " " + inside in texts[2]):
+            found.append("%s (pid %s)" % (texts[0].strip(), pid))
+    return found
+
+
+def require_unused(path: str) -> None:
+    """Raise Problem runtime.in_use if a process runs from the environment at `path`."""
+    running = users(path)
+    if running:
+        raise Problem(
+            "runtime.in_use",
+            "The environment %s is to be replaced by that of another lock" % path,
+            "it is in use by %s" % ", ".join(running[:5]),
+            "Stop what runs from it (systemctl stop), then start again; the run starts it anew",
+        )
+
+
 def require_space(path: str, needed: int) -> None:
     """Raise Problem host.disk if the file system that will hold `path` has less than `needed` bytes free."""
     parent = os.path.abspath(path)

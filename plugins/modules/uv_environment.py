@@ -16,7 +16,7 @@ description:
     it and writes a completion marker last. An environment without that marker counts as never built and is built anew,
     so a run that was killed heals in the next one.
   - A finished environment is never altered. A changed lock wants another path, for services may be running from this
-    one.
+    one. Where the path cannot change, O(replace) builds anew in place.
   - Nothing is built from source, and no package is installed that the lock does not name.
   - Where packages come from is what the host's pip configuration says (files and E(PIP_INDEX_URL) and its like), which
     uv itself does not read. The options of this module add to it or replace it.
@@ -102,7 +102,8 @@ options:
     default: []
   replace:
     description:
-      - Build anew in place when the environment at O(path) was built from another lock. Stop what runs from it first.
+      - Build anew in place when the environment at O(path) was built from another lock. It is refused while a process
+        runs from there.
     type: bool
     default: false
   cache_path:
@@ -244,6 +245,7 @@ def judge(module, lock, marker):
                 % str(marker.get("lock_sha256"))[:12],
                 "Give the new one another path, or stop what runs from it and set replace (in a role <role>_replace)",
             )
+        python_env.require_unused(path)
         return ["remove environment of another lock", "build"]
     return ["remove incomplete environment", "build"] if os.path.lexists(path) else ["build"]
 

@@ -68,6 +68,19 @@ def test_everybody_may_read_what_a_secretive_login_built(host: Host) -> None:
     assert closed == []
 
 
+def test_nothing_is_replaced_under_what_runs_from_it(host: Host) -> None:
+    assert host.module({"lock": host.lock("tool==1.0")})[0]["changed"]
+    second = host.lock("tool==1.1")
+    program = [str(host.environment / "bin" / "python"), "-c", "input()"]
+    with subprocess.Popen(program, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        refused, _out = host.module({"lock": second, "replace": True})
+        running.kill()
+    assert refused.get("code") == "runtime.in_use", refused
+    assert "(pid %d)" % running.pid in refused["msg"]
+    assert host.run("from importlib.metadata import version as v; print(v('tool'))") == "1.0"
+    assert host.module({"lock": second, "replace": True})[0]["changed"]
+
+
 def test_half_an_environment_is_built_anew(host: Host) -> None:
     lock = host.lock("tool==1.0")
     host.environment.mkdir(parents=True)
