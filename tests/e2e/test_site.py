@@ -148,6 +148,16 @@ def test_no_secret_is_seen_where_others_look(deployed: Deployment) -> None:
     assert {path.stat().st_mode & 0o777 for path in deployed.secrets.iterdir() if path.name in SECRETS} == {0o600}
 
 
+def test_nobody_signs_up(deployed: Deployment) -> None:
+    stranger = {"email": "stranger@example.org", "password": "stranger-stranger", "name": "Stranger"}
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(deployed.page + "/api/v1/auths/signup", json.dumps(stranger).encode(), headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60)
+    assert refused.value.code == 403
+    refused.value.close()
+
+
 @pytest.mark.parametrize("unit", [ENGINE, PAGE])
 def test_the_services_are_hardened(deployed: Deployment, unit: str) -> None:
     answer = deployed.inside("gpu1", "systemd-analyze", "security", "--no-pager", unit)
