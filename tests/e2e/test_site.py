@@ -115,6 +115,16 @@ def test_the_model_answers_who_has_the_key_and_nobody_else(deployed: Deployment)
     assert "Paris" in deployed.chat()
 
 
+def test_a_request_that_would_compile_does_not_end_the_engine(deployed: Deployment) -> None:
+    """Log probabilities go through a function that torch compiles; a bare host has no compiler."""
+    before = deployed.main_pids("gpu1", ENGINE)
+    body = {"model": MODEL, "prompt": "Paris", "max_tokens": 1, "logprobs": 2}
+    status, answer = deployed.ask("/v1/completions", deployed.secret("api_key"), body)
+    assert status == 200, answer
+    assert answer["choices"][0]["logprobs"]["top_logprobs"][0]
+    assert deployed.main_pids("gpu1", ENGINE) == before
+
+
 def test_the_run_tells_what_a_user_would_see(deployed: Deployment) -> None:
     verified = json.loads((deployed.artifacts / "verify/gpu1.json").read_text())["verified"]
     assert "Paris" in verified["smollm2"]["answer"]

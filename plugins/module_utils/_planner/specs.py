@@ -27,6 +27,9 @@ OFFLINE_ENV = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
 }
+# On a CPU vLLM runs eagerly, but single functions would still be compiled at the first request that needs them (log
+# probabilities, for one): a host without a C++ compiler loses its engine then.
+DEVICE_ENV = {"cpu": {"TORCHDYNAMO_DISABLE": "1"}, "cuda": {}}
 
 
 def build_specs(
@@ -148,7 +151,7 @@ def _spec(
         "device": device,
         "gpu_uuids": list(instance["gpu_uuids"]),
         "config": config_file(config, version),
-        "env": {**OFFLINE_ENV, **deployment["env"]},
+        "env": {**OFFLINE_ENV, **DEVICE_ENV[device], **deployment["env"]},
         "start_timeout_seconds": deployment.get("start_timeout_seconds")
         or start_timeout_seconds(instance["memory"]["weights_bytes"] * max(1, len(instance["gpu_indices"])), device),
     }

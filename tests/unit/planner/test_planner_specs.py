@@ -61,6 +61,7 @@ def test_a_spec_has_the_shape_of_the_architecture(configs: dict[str, Any], entry
             "TRANSFORMERS_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "0",
+            "TORCHDYNAMO_DISABLE": "1",
             "MINE": "1",
         },
         "start_timeout_seconds": 420,
