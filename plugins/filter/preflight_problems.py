@@ -66,6 +66,10 @@ options:
     description: Folder of the model store on the host.
     type: str
     default: /var/lib/gpufleet/models
+  cache_dir:
+    description: Cache of uv on the host. On another file system it holds what is installed a second time.
+    type: str
+    default: /var/cache/gpufleet/uv
   allow_untested_os:
     description: Whether an operating system that the roles are not tested on will do.
     type: bool
@@ -92,6 +96,7 @@ _value:
 """
 
 from ..module_utils import _preflight as preflight
+from ..module_utils import _preflight_folders as folders
 from ..module_utils import _preflight_wants as wants
 from ..module_utils._deployment_problems import plan_problem
 from ..module_utils._preflight_inventory import bind_problem
@@ -111,17 +116,20 @@ def problems_of(
     pythons=None,
     runtimes_dir="/opt/gpufleet/runtimes",
     models_dir="/var/lib/gpufleet/models",
+    cache_dir="/var/cache/gpufleet/uv",
     allow_untested_os=False,
     margin_bytes=1024**3,
 ):
     webui = bool(webui_port)
     disk = wants.disk_needs(deployments, models or {}, facts["markers"], webui_marker, runtimes_dir, models_dir)
+    disk += wants.cache_needs(disk, facts["filesystems"], runtimes_dir, cache_dir)
     problems = preflight.system_problems(facts, allow_untested_os)
     for device in sorted({entry["device"] for entry in deployments if entry["state"] != "absent"}):
         problems.append(preflight.gpu_problem(device, gpu))
     if deployments and not bind_address:
         problems.append(bind_problem(host, webui_hosts, "", facts["default_ipv4"]))
     problems += [plan_problem(error) for error in (plan or {}).get("errors", ())]
+    problems += folders.folder_problems(facts, folders.folder_claims(deployments, models_dir))
     problems += preflight.port_problems(facts, wants.port_claims(deployments, webui_port if webui else None))
     problems += preflight.python_problems(facts, wants.runtimes(deployments, webui), pythons or {})
     problems += preflight.disk_problems(facts, disk, margin_bytes)

@@ -133,6 +133,18 @@ def _address(name: str, value: Any) -> Problem | None:
     return None
 
 
+def _networks(name: str, value: Any) -> Problem | None:
+    remedy = "Set %s: [192.0.2.7, 198.51.100.0/24]" % name
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return _bad_type(name, "a list of addresses and networks", "It is %s" % _kind(value), remedy)
+    for entry in value:
+        try:
+            ipaddress.ip_network(entry if isinstance(entry, str) else "", strict=False)
+        except ValueError:
+            return _bad_type(name, "a list of addresses and networks", "It holds %r" % (_plain(entry),), remedy)
+    return None
+
+
 def _keys(name: str, value: Any) -> Problem | None:
     if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value.values()):
         return _bad_type(
@@ -207,6 +219,7 @@ _CHECKS = {
     "vllm_port_base": _port,
     "open_webui_port": _port,
     "vllm_bind_address": _address,
+    "vllm_allow_from": _networks,
     "vllm_api_keys": _keys,
     "gpufleet_hub_endpoints": _hubs,
     "gpufleet_hub_tokens": _tokens,

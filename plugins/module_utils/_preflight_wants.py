@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Bytes of an installed environment, as its lock states them, rounded up.
-RUNTIME_BYTES = {"cpu": 2_200_000_000, "cuda": 8_000_000_000, "open-webui": 3_000_000_000}
+RUNTIME_BYTES = {"cpu": 2_500_000_000, "cuda": 8_000_000_000, "open-webui": 3_000_000_000}
 # Open-WebUI 0.12 holds 780 MiB after its first start.
 WEBUI_MEMORY_BYTES = 1024**3
 WEBUI_UNIT = "open-webui.service"
@@ -75,6 +75,22 @@ def disk_needs(
     if webui_marker and not markers.get(webui_marker):
         needs[webui_marker] = {"what": "Open-WebUI", "path": runtimes_dir, "bytes": RUNTIME_BYTES["open-webui"]}
     return list(needs.values())
+
+
+def cache_needs(
+    needs: Sequence[Mapping[str, Any]],
+    filesystems: Mapping[str, Mapping[str, Any]],
+    runtimes_dir: str,
+    cache_dir: str,
+) -> list[dict[str, Any]]:
+    """What uv's cache takes beside `needs`: nothing on one file system, where it shares its files with the runtimes."""
+    if filesystems[runtimes_dir]["device"] == filesystems[cache_dir]["device"]:
+        return []
+    return [
+        {"what": "uv's cache of %s" % need["what"], "path": cache_dir, "bytes": need["bytes"]}
+        for need in needs
+        if need["path"] == runtimes_dir
+    ]
 
 
 def runtime_marker(deployment: Mapping[str, Any], runtimes_dir: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight as preflight
+from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_folders as folders
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_inventory as inventory
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _preflight_wants as wants
 from ansible_collections.gpufleet.vllm.plugins.module_utils._deployment_problems import deployment_problems
@@ -160,6 +161,45 @@ def test_needs_on_one_file_system_add_up() -> None:
     assert problem.remedy == "Free or add 1.0 GiB there"
 
 
+def test_a_cache_on_another_file_system_holds_the_runtimes_a_second_time() -> None:
+    needs = [
+        {"what": "vLLM", "path": "/opt/gpufleet", "bytes": 2 * GIB},
+        {"what": "model", "path": "/var/lib/gpufleet", "bytes": 3 * GIB},
+    ]
+    filesystems = facts()["filesystems"]
+    assert wants.cache_needs(needs, filesystems, "/opt/gpufleet", "/var/lib/gpufleet") == []
+    more = wants.cache_needs(needs, filesystems, "/opt/gpufleet", "/srv")
+    assert more == [{"what": "uv's cache of vLLM", "path": "/srv", "bytes": 2 * GIB}]
+    (problem,) = preflight.disk_problems(facts(), needs + more, margin_bytes=0)
+    assert problem.found == "Its file system has 1.0 GiB free"
+
+
+def test_models_lie_where_engines_see_them() -> None:
+    def found(path: str, real: str | None = None, closed: str | None = None) -> list[str]:
+        wanted = [{"name": "a", "state": "present", "model": {"path": path}}]
+        claims = folders.folder_claims(wanted, "/var/lib/gpufleet/models")
+        problems = folders.folder_problems({"folders": {path: {"real": real or path, "closed": closed}}}, claims)
+        return [problem.code for problem in problems]
+
+    assert found("/srv/model") == []
+    assert found("/homestead/model") == []
+    for path in ("/home/me/model", "/root/m", "/tmp/m", "/var/tmp/m", "/run/user/0/m"):
+        assert found(path) == ["model.hidden"]
+    assert found("/srv/model", real="/home/me/model") == ["model.hidden"]
+    assert found("/srv/model", closed="/srv") == ["model.unreadable"]
+
+
+def test_the_store_is_judged_where_a_model_lies_in_it() -> None:
+    hub = {"name": "a", "state": "present", "model": {"path": None}}
+    local = {"name": "b", "state": "present", "model": {"path": "/srv/m"}}
+    gone = {"name": "c", "state": "absent"}
+    assert [claim["path"] for claim in folders.folder_claims([hub, local, gone], "/data")] == ["/srv/m", "/data"]
+    assert [claim["path"] for claim in folders.folder_claims([local, gone], "/data")] == ["/srv/m"]
+    store = {"folders": {"/data": {"real": "/tmp/data", "closed": None}}}
+    (problem,) = folders.folder_problems(store, folders.folder_claims([hub], "/data"))
+    assert (problem.code, "model_store_path" in problem.remedy) == ("model.hidden", True)
+
+
 def test_nothing_to_write_needs_no_margin() -> None:
     needs = [{"what": "model", "path": "/srv", "bytes": 0}]
     assert preflight.disk_problems(facts(), needs, margin_bytes=5 * GIB) == []
@@ -199,6 +239,10 @@ def test_gpu(device: str, gpu: Any, refused: bool) -> None:
         ("vllm_port_base", True),
         ("vllm_port_base", 70000),
         ("vllm_bind_address", "gpu1"),
+        ("vllm_allow_from", "10.0.0.0/8"),
+        ("vllm_allow_from", ["10.0.0.0/40"]),
+        ("vllm_allow_from", ["any"]),
+        ("vllm_allow_from", [10]),
         ("vllm_api_keys", ["a"]),
         ("vllm_api_keys", {"a": 12345678}),
         ("gpufleet_hub_endpoints", {"hugging": ["https://a"]}),
@@ -221,6 +265,7 @@ def test_good_values_pass() -> None:
         "vllm_wave": "early",
         "vllm_port_base": "8100",
         "vllm_bind_address": "10.0.0.5",
+        "vllm_allow_from": ["10.0.0.7", "10.1.2.3/16", "fd00::/8"],
         "vllm_api_keys": {"a": "k" * 16},
         "gpufleet_hub_endpoints": {"modelscope": ["http://127.0.0.1:1"]},
         "gpufleet_hub_tokens": {"huggingface": "t"},
