@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
@@ -51,23 +52,26 @@ def test_an_own_store_goes_whole(store: Path, hub: Hub, wish: Maker) -> None:
 
 
 def test_what_others_put_there_stays(store: Path, hub: Hub, wish: Maker, tmp_path: Path) -> None:
-    """The store is a data disk: notes, a model that was copied by hand, links, a folder with a name like ours."""
-    mine = tmp_path / "mine"
+    """The store is a data disk: notes, a model that was copied by hand, a link, a folder with a name like ours."""
     foreign = ["notes.txt", "lost+found/x", "acme/lora/adapter.bin", "acme/small/%s/config.json" % COMMIT,
                ".work/other-program", ".locks/their.lock", "acme/other/readme"]
     for name in foreign:
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text("foreign")
-    make_model(mine)
-    (store / "linked").symlink_to(mine, target_is_directory=True)
     # A copy of a snapshot under another name is a copy, not a snapshot of ours.
     commit = next(each.name for each in (store / "acme" / "other").iterdir() if len(each.name) == 40)
     shutil.copytree(store / "acme" / "other" / commit, store / "copied" / "by-hand" / commit)
-    kept = {each for each in tree(store) if each.startswith(("copied", "linked"))}
+    # Another store behind a link, with a snapshot whose manifest even says the name that the link gives it.
+    snapshot = tmp_path / "elsewhere" / "small" / commit
+    shutil.copytree(store / "acme" / "other" / commit, snapshot)
+    manifest = json.loads((snapshot / ".gpufleet.json").read_text())
+    (snapshot / ".gpufleet.json").write_text(json.dumps({**manifest, "id": "linked/small"}))
+    (store / "linked").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    copied = {each for each in tree(store) if each.startswith("copied/") and (store / each).is_file()}
+    assert len(copied) > 5
     assert ensure_store_absent(wish(hub)).changed
-    files = {each for each in tree(store) if (store / each).is_file()}
-    assert files == set(foreign) | {each for each in kept if (store / each).is_file()}
-    assert (mine / "config.json").exists()
+    assert {each for each in tree(store) if (store / each).is_file()} == set(foreign) | copied
+    assert (snapshot / "config.json").exists() and (store / "linked").is_symlink()
     assert not ensure_store_absent(wish(hub)).changed
 
 
