@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.errors import AnsibleFilterError
 from ansible_collections.gpufleet.vllm.plugins.filter import (
     instance_specs,
     merge_deployments,
     plan_request,
+    public_specs,
     vllm_plan,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.specs import revision, start_timeout_seconds
 
+ROOT = Path(__file__).resolve().parents[3]
 GIB = 2**30
 FOUND = {"id": "Qwen/Qwen3-4B", "source": "huggingface", "revision": "0123abc", "path": None}
 
@@ -116,6 +120,17 @@ def test_the_file_says_what_vllm_would_lose(configs: dict[str, Any], entry: dict
     assert config["no-enable-prefix-caching"] is True
     assert config["allowed-origins"] == '["*"]'
     assert (config["cudagraph-capture-sizes"], config["seed"]) == ([1, 2], 0)
+
+
+def test_a_plan_to_keep_shows_no_value_of_the_environment(configs: dict[str, Any], entry: dict[str, Any]) -> None:
+    specs = _chain(configs, [{**entry, "env": {"HF_TOKEN": "s3cret"}}, {"name": "gone", "state": "absent"}])
+    shown = public_specs.public_specs(specs)
+    assert "s3cret" not in json.dumps(shown)
+    assert shown[0]["env"] == {**specs[0]["env"], "HF_TOKEN": "(hidden)"}
+    assert specs[0]["env"]["HF_TOKEN"] == "s3cret"
+    assert shown[1] == specs[1]
+    plan_play = yaml.safe_load((ROOT / "playbooks" / "plan.yml").read_text())[-1]
+    assert "public_specs" in plan_play["vars"]["__flow_plan_value"]["specs"]
 
 
 def test_canonical_json_makes_the_revision() -> None:
