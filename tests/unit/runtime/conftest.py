@@ -5,41 +5,26 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes import wheels
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def make_wheel(folder: Path, name: str, version: str, code: str = "") -> str:
     """Write a wheel of one module; answers its sha256."""
-    info = "%s-%s.dist-info" % (name, version)
-    files = {
-        "%s.py" % name: code,
-        "%s/METADATA" % info: "Metadata-Version: 2.1\nName: %s\nVersion: %s\n" % (name, version),
-        "%s/WHEEL" % info: "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    for path, text in files.items():
-        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
-        record += "%s,sha256=%s,%d\n" % (path, digest, len(text.encode()))
-    target = folder / ("%s-%s-py3-none-any.whl" % (name, version))
-    with zipfile.ZipFile(target, "w") as archive:
-        for path, text in {**files, "%s/RECORD" % info: record + "%s/RECORD,,\n" % info}.items():
-            archive.writestr(path, text)
-    return hashlib.sha256(target.read_bytes()).hexdigest()
+    return wheels.make_wheel(folder, name, version, {"%s.py" % name: code})[1]
 
 
 def clean_environment() -> dict[str, str]:
