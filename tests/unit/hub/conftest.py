@@ -116,6 +116,24 @@ def start_module(
     return process
 
 
+def play(name: str, tmp_path: Path, variables: dict[str, object]) -> str:
+    """Run one of the playbooks against this machine, with nothing about proxies but what ``variables`` say."""
+    more = {
+        "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False,
+        "gpufleet_gpu_hosts": "here", "gpufleet_webui_hosts": "none", "vllm_device": "cpu",
+        "gpufleet_secrets_dir": str(tmp_path / "secrets"), "model_store_path": str(tmp_path / "store"),
+        "ansible_async_dir": str(tmp_path / "async"), **variables,
+    }
+    (tmp_path / "variables.json").write_text(json.dumps(more))
+    (tmp_path / "hosts").write_text("here\n")
+    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts"),
+               "-e", "@%s" % (tmp_path / "variables.json"), "playbooks/%s.yml" % name]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    return done.stdout + done.stderr
+
+
 def size_of(directory: Path) -> int:
     """Bytes of all files below."""
     return sum(each.stat().st_size for each in directory.rglob("*") if each.is_file())

@@ -18,7 +18,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot impor
 
 from tests.fakes.models import tiny
 
-from .conftest import MODEL, SOURCES, Hub, fetch, run_module
+from .conftest import MODEL, SOURCES, Hub, fetch, play, run_module
 
 Maker = Callable[..., Wish]
 BOTH = ["modelscope", "huggingface"]
@@ -146,3 +146,15 @@ def test_the_module_with_a_store(hub: Hub, wish: Maker) -> None:
     good = run_module("model_info", {**arguments, "store": wish(hub).store})
     assert good.answer["model"]["revision"] == first.revision and good.answer["model"]["in_store"] is True
     assert run_module("model_info", arguments).answer["code"] == "hub.unreachable"
+
+
+def test_the_playbooks_need_no_hub_for_what_is_there(hub: Hub, wish: Maker, tmp_path: Path) -> None:
+    """Whether this machine could be a host does not matter: what counts is that nothing is wrong with the model."""
+    fetch(wish(hub))
+    hub.stop()
+    text = play("preflight", tmp_path, {
+        "vllm_deployments": [{"name": "small", "model": {"source": BOTH, "id": MODEL}}],
+        "gpufleet_hub_endpoints": {each: [NOWHERE] for each in BOTH},
+    })
+    assert "TASK [resolve | Read the host]" in text, text
+    assert "hub.unreachable" not in text, text

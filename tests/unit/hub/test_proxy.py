@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import http.server
-import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import MODEL, ROOT, Hub, assert_whole, run_module
+from .conftest import MODEL, Hub, assert_whole, play, run_module
 
 # Nobody can resolve it: what arrives came through the proxy.
 NAME = "hub.invalid"
@@ -101,38 +97,20 @@ def test_no_proxy(hub: Hub, proxy: tuple[str, list[str]], tmp_path: Path) -> Non
     assert seen
 
 
-def play(name: str, tmp_path: Path, variables: dict[str, object]) -> str:
-    """Run one of the playbooks against this machine, with nothing about proxies but what ``variables`` say."""
-    more = {
-        "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False,
-        "gpufleet_gpu_hosts": "here", "gpufleet_webui_hosts": "none", "vllm_device": "cpu",
-        "gpufleet_secrets_dir": str(tmp_path / "secrets"), "model_store_path": str(tmp_path / "store"),
-        "gpufleet_hub_endpoints": {"huggingface": ["http://" + NAME]},
-        # The hub is the only thing that is looked at here.
-        "ansible_async_dir": str(tmp_path / "async"), **variables,
-    }
-    (tmp_path / "variables.json").write_text(json.dumps(more))
-    (tmp_path / "hosts").write_text("here\n")
-    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts"),
-               "-e", "@%s" % (tmp_path / "variables.json"), "playbooks/%s.yml" % name]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
-    return done.stdout + done.stderr
-
-
 def test_the_playbooks_hand_over_the_proxy(hub: Hub, proxy: tuple[str, list[str]], tmp_path: Path) -> None:
     url, seen = proxy
     model = {"source": ["huggingface"], "id": MODEL}
     proxies = {"gpufleet_proxy_env": {"http_proxy": url}}
+    endpoints = {"gpufleet_hub_endpoints": {"huggingface": ["http://" + NAME]}}
     # Whether this machine could be a host does not matter: the models are read before that is judged.
-    text = play("preflight", tmp_path, {"vllm_deployments": [{"name": "small", "model": model}], **proxies})
+    text = play("preflight", tmp_path, {
+        "vllm_deployments": [{"name": "small", "model": model}], **endpoints, **proxies})
     assert any("/api/models/" in each for each in seen), text
     seen.clear()
     commit = run_module("model_info", {
         "id": MODEL, "source": "huggingface", "endpoints": {"huggingface": hub.url}, "read_tensors": False,
     }).answer["model"]["revision"]
     spec = {"name": "small", "model": {"id": MODEL, "source": "huggingface", "revision": commit}}
-    text = play("fetch_models", tmp_path, {"gpufleet_specs": [spec], **proxies})
+    text = play("fetch_models", tmp_path, {"gpufleet_specs": [spec], **endpoints, **proxies})
     assert any("/cdn/" in each for each in seen), text
     assert_whole(tmp_path / "store" / MODEL / commit, hub.root / MODEL)
