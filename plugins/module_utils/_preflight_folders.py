@@ -27,7 +27,7 @@ def folder_claims(deployments: Sequence[Mapping[str, Any]], models_dir: str) -> 
         {
             "who": "Deployment '%s' reads its model" % entry["name"],
             "path": entry["model"]["path"],
-            "remedy": "model.path",
+            "remedy": "its model.path",
         }
         for entry in wanted
         if entry["model"].get("path")
