@@ -13,13 +13,11 @@ description:
   - Lists the base URL of every engine that is to run, in the order of the hosts and deployments, each with the key.
 options:
   _input:
-    description: Variables of the hosts with engines, each with C(gpufleet_specs) and C(gpufleet_host).
+    description:
+      - Variables of the hosts with engines, each with C(gpufleet_specs), C(gpufleet_host) and C(gpufleet_api_key).
+      - The key is each host's own - hosts of one inventory may be given different ones.
     type: list
     elements: dict
-    required: true
-  key:
-    description: API key of the engines.
-    type: str
     required: true
 """
 
@@ -29,7 +27,7 @@ EXAMPLES = r"""
     name: gpufleet.vllm.open_webui
   vars:
     open_webui_backends: >-
-      {{ groups['gpu_hosts'] | map('extract', hostvars) | gpufleet.vllm.chat_backends(key=api_key) }}
+      {{ groups['gpu_hosts'] | map('extract', hostvars) | gpufleet.vllm.chat_backends }}
 """
 
 RETURN = r"""
@@ -44,7 +42,7 @@ from ansible.errors import AnsibleFilterError
 ANY = ("0.0.0.0", "::")  # noqa: S104  (compared with, not bound to)
 
 
-def chat_backends(hosts, key):
+def chat_backends(hosts):
     backends = []
     for host in hosts:
         if "gpufleet_specs" not in host:
@@ -58,7 +56,7 @@ def chat_backends(hosts, key):
             if spec["state"] == "present":
                 address = host["gpufleet_host"]["default_ipv4"] if spec["host"] in ANY else spec["host"]
                 address = "[%s]" % address if ":" in address else address
-                backends.append({"url": "http://%s:%d/v1" % (address, spec["port"]), "key": key})
+                backends.append({"url": "http://%s:%d/v1" % (address, spec["port"]), "key": host["gpufleet_api_key"]})
     return backends
 
 

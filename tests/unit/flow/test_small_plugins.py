@@ -7,7 +7,8 @@ import stat
 from pathlib import Path
 
 import pytest
-from ansible.errors import AnsibleLookupError
+from ansible.errors import AnsibleFilterError, AnsibleLookupError
+from ansible_collections.gpufleet.vllm.plugins.filter.chat_backends import chat_backends
 from ansible_collections.gpufleet.vllm.plugins.filter.keyed_digest import keyed_digest
 from ansible_collections.gpufleet.vllm.plugins.filter.rollout_waves import rollout_waves
 from ansible_collections.gpufleet.vllm.plugins.lookup.secret import read_or_create
@@ -79,3 +80,19 @@ def test_the_digest_depends_on_secret_and_salt() -> None:
 )
 def test_waves(chosen: dict, expected: dict) -> None:
     assert rollout_waves(["a", "b", "c"], chosen) == expected
+
+
+def test_the_page_gets_each_host_s_own_key_and_an_address_it_can_reach() -> None:
+    spec = {"state": "present", "host": "10.0.0.11", "port": 8000}
+    hosts = [
+        {"gpufleet_specs": [spec, {**spec, "state": "stopped", "port": 8001}], "gpufleet_api_key": "one",
+         "gpufleet_host": {"default_ipv4": "10.0.0.11"}},
+        {"gpufleet_specs": [{**spec, "host": "0.0.0.0"}], "gpufleet_api_key": "two",
+         "gpufleet_host": {"default_ipv4": "10.0.0.12"}},
+    ]  # fmt: skip
+    assert chat_backends(hosts) == [
+        {"url": "http://10.0.0.11:8000/v1", "key": "one"},
+        {"url": "http://10.0.0.12:8000/v1", "key": "two"},
+    ]
+    with pytest.raises(AnsibleFilterError, match=r"\[inventory\.limited\] gpu3"):
+        chat_backends([*hosts, {"inventory_hostname": "gpu3"}])
