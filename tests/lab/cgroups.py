@@ -25,12 +25,17 @@ def root() -> Path:
     return min(found, key=lambda path: len(path.parts))
 
 
+def folders(group: Path) -> list[Path]:
+    """``group`` and all groups below it, the deepest first. Groups may vanish meanwhile, which os.walk does not mind."""
+    return [Path(path) for path, _, _ in os.walk(group, topdown=False)]
+
+
 def processes(group: Path) -> list[int]:
     """Every process in ``group`` and below it."""
     found: list[int] = []
-    for listing in group.rglob("cgroup.procs"):
+    for folder in folders(group):
         try:
-            found += [int(word) for word in listing.read_text().split()]
+            found += [int(word) for word in (folder / "cgroup.procs").read_text().split()]
         except OSError:  # the group went away, or is a threaded one
             continue
     return found
@@ -57,9 +62,8 @@ def remove(group: Path) -> None:
     kill(group)
     deadline = time.monotonic() + 5
     while group.is_dir():
-        for path in sorted((p for p in group.rglob("*") if p.is_dir()), key=lambda p: -len(p.parts)):
-            _rmdir(path)
-        _rmdir(group)
+        for folder in folders(group):
+            _rmdir(folder)
         if group.is_dir():
             if time.monotonic() > deadline:
                 raise LabError(f"The cgroup {group} cannot be removed; processes in it: {processes(group)}.")
