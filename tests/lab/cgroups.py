@@ -26,7 +26,7 @@ def root() -> Path:
 
 
 def folders(group: Path) -> list[Path]:
-    """``group`` and all groups below it, the deepest first. Groups may vanish meanwhile, which os.walk does not mind."""
+    """``group`` and all groups below it, the deepest first; os.walk does not mind if some vanish meanwhile."""
     return [Path(path) for path, _, _ in os.walk(group, topdown=False)]
 
 
