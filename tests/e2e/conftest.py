@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,9 @@ TINY_ID = "gpufleet/tiny-qwen3"
 def models() -> Path:
     """The root of a hub with the small real model and the random tiny one."""
     ensure_model()
-    subprocess.run([sys.executable, "-m", "tests.fakes.models", "tiny", str(MODEL_ROOT / TINY_ID)], cwd=REPOSITORY,
-                   check=True)  # fmt: skip
+    with (MODEL_ROOT.parent / "models.lock").open("w") as stream:  # two workers of one run share the folder
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if not (MODEL_ROOT / TINY_ID / "config.json").exists():
+            command = [sys.executable, "-m", "tests.fakes.models", "tiny", str(MODEL_ROOT / TINY_ID)]
+            subprocess.run(command, cwd=REPOSITORY, check=True)
     return MODEL_ROOT

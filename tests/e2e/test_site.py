@@ -25,6 +25,7 @@ from tests.e2e.site import Result, Site, start_hosts, start_hub, wait_for
 from tests.lab.lab import REPOSITORY
 from tests.lab.testing import fresh_lab
 from tests.lab.up import ADMIN, first_free
+from tests.tools import debian
 
 pytestmark = pytest.mark.lab
 
@@ -186,10 +187,7 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(deployed: Deployment)
 def test_a_person_chats_in_the_browser(deployed: Deployment, artifacts: Path) -> None:
     folder = REPOSITORY / "tests/e2e/browser"
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True)
-    if not Path("/usr/bin/chromium").exists():
-        subprocess.run(["apt-get", "update", "-qq"], check=True)
-        install = ["apt-get", "install", "-qqy", "--no-install-recommends", "chromium"]
-        subprocess.run(install, check=True, env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"})
+    debian.need("chromium")
     screenshot = artifacts / "chat.png"
     screenshot.unlink(missing_ok=True)
     profile = tempfile.mkdtemp(prefix="chat-profile-")

