@@ -186,6 +186,8 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(deployed: Deployment)
 
 def test_a_person_chats_in_the_browser(deployed: Deployment, artifacts: Path) -> None:
     folder = REPOSITORY / "tests/e2e/browser"
+    debian.need("node", "nodejs")
+    debian.need("npm")
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True)
     debian.need("chromium")
     screenshot = artifacts / "chat.png"
