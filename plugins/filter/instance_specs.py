@@ -69,8 +69,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import specs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest, InventoryError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory import specs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.values import plain
 
 

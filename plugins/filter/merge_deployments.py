@@ -60,7 +60,10 @@ _value:
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InventoryError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import DEFAULT_VERSION, merge_deployments
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.merge import (
+    DEFAULT_VERSION,
+    merge_deployments,
+)
 
 
 def merge(variables, port_base=8000, version=DEFAULT_VERSION, device="cuda", held=()):

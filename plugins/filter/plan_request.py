@@ -52,8 +52,8 @@ _value:
 """
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.compose import build_request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.compose import build_request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.values import plain
 
 

@@ -33,7 +33,7 @@ _value:
   elements: dict
 """
 
-from ..module_utils._planner.specs import DEVICE_ENV, OFFLINE_ENV
+from ..module_utils._planner.inventory.specs import DEVICE_ENV, OFFLINE_ENV
 
 HIDDEN = "(hidden)"
 OURS = {pair for env in (OFFLINE_ENV, *DEVICE_ENV.values()) for pair in env.items()}

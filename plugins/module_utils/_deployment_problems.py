@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._errors import Problem
-from ._planner.engine_args import lint
+from ._planner.arguments.lint import lint
 from ._planner.errors import InvalidRequest, InventoryError, PlanError
-from ._planner.merge import merge_deployments
+from ._planner.inventory.merge import merge_deployments
 from ._planner.releases import resolve
 
 

@@ -189,7 +189,9 @@ def main() -> None:
         argument_spec={
             "id": {"type": "str"},
             "source": {
-                "type": "list", "elements": "str", "choices": ["huggingface", "modelscope", "path"],
+                "type": "list",
+                "elements": "str",
+                "choices": ["huggingface", "modelscope", "path"],
                 "default": ["modelscope", "huggingface"],
             },
             "path": {"type": "path"},
@@ -206,8 +208,12 @@ def main() -> None:
     if "path" not in params["source"] and not params["id"]:
         module.fail_json(msg="id is required unless source is path")
     wish = Wish(
-        model_id=params["id"] or "", sources=params["source"], revision=params["revision"] or None,
-        endpoints=params["endpoints"], tokens=params["tokens"], timeout=float(params["timeout"]),
+        model_id=params["id"] or "",
+        sources=params["source"],
+        revision=params["revision"] or None,
+        endpoints=params["endpoints"],
+        tokens=params["tokens"],
+        timeout=float(params["timeout"]),
         store=params["store"] or "",
     )
     try:

@@ -193,11 +193,16 @@ from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
 def answer(outcome: Outcome, state: str) -> dict[str, object]:
     """The module's return values."""
     result: dict[str, object] = {
-        "changed": outcome.changed, "path": outcome.path, "revision": outcome.revision,
-        "bytes_downloaded": outcome.bytes_downloaded, "bytes_to_download": outcome.bytes_to_download,
-        "bytes_total": outcome.bytes_total, "actions": outcome.actions,
+        "changed": outcome.changed,
+        "path": outcome.path,
+        "revision": outcome.revision,
+        "bytes_downloaded": outcome.bytes_downloaded,
+        "bytes_to_download": outcome.bytes_to_download,
+        "bytes_total": outcome.bytes_total,
+        "actions": outcome.actions,
         "diff": {
-            "before_header": outcome.path, "after_header": outcome.path,
+            "before_header": outcome.path,
+            "after_header": outcome.path,
             "before": "".join(each + "\n" for each in outcome.before),
             "after": "".join(each + "\n" for each in outcome.after),
         },
@@ -212,7 +217,9 @@ def main() -> None:
         argument_spec={
             "id": {"type": "str"},
             "source": {
-                "type": "list", "elements": "str", "choices": ["huggingface", "modelscope"],
+                "type": "list",
+                "elements": "str",
+                "choices": ["huggingface", "modelscope"],
                 "default": ["modelscope", "huggingface"],
             },
             "revision": {"type": "str"},
@@ -234,10 +241,18 @@ def main() -> None:
     )
     params = module.params
     wish = Wish(
-        model_id=params["id"] or "", sources=params["source"], revision=params["revision"] or None,
-        endpoints=params["endpoints"], tokens=params["tokens"], store=params["store"],
-        allow_patterns=params["allow_patterns"], ignore_patterns=params["ignore_patterns"], verify=params["verify"],
-        workers=params["workers"], timeout=float(params["timeout"]), lock_timeout=float(params["lock_timeout"]),
+        model_id=params["id"] or "",
+        sources=params["source"],
+        revision=params["revision"] or None,
+        endpoints=params["endpoints"],
+        tokens=params["tokens"],
+        store=params["store"],
+        allow_patterns=params["allow_patterns"],
+        ignore_patterns=params["ignore_patterns"],
+        verify=params["verify"],
+        workers=params["workers"],
+        timeout=float(params["timeout"]),
+        lock_timeout=float(params["lock_timeout"]),
     )
     try:
         if params["state"] == "absent":

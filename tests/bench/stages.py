@@ -64,8 +64,9 @@ def show(runs: dict[str, dict[str, float]]) -> None:
 
 def main() -> int:
     """Measure, show, judge."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.stages", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.stages", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cold", action="store_true", help="delete the cached base systems and the model first")
     parser.add_argument("--json", type=Path, help="keep the numbers there")
     options = parser.parse_args()
@@ -73,8 +74,11 @@ def main() -> int:
     show(runs)
     if options.json:
         options.json.write_text(json.dumps(runs, indent=1) + "\n")
-    late = [f"{name} took {runs[name]['all']:.0f} s, aim {aim:.0f} s"
-            for name, aim in AIMS.items() if name in runs and runs[name]["all"] > aim]
+    late = [
+        f"{name} took {runs[name]['all']:.0f} s, aim {aim:.0f} s"
+        for name, aim in AIMS.items()
+        if name in runs and runs[name]["all"] > aim
+    ]
     if runs["no change"]["changed tasks"]:
         late.append(f"the second run changed {runs['no change']['changed tasks']:.0f} tasks")
     for line in late:

@@ -28,8 +28,12 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("start", help="boot hosts and wait until they run")
     command.add_argument("names", nargs="+", metavar="NAME")
     command.add_argument("--release", choices=base.RELEASES, default="bookworm")
-    command.add_argument("--net", choices=("host", "bridge"), default="host",
-                         help="host: the machine's network and package registries; bridge: a closed network")
+    command.add_argument(
+        "--net",
+        choices=("host", "bridge"),
+        default="host",
+        help="host: the machine's network and package registries; bridge: a closed network",
+    )
     command.add_argument("--layer", help="stand on this layer")
     command.add_argument("--bind", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
     command.add_argument("--nspawn-arg", action="append", default=[], metavar="ARG", help="handed to systemd-nspawn")
@@ -80,8 +84,10 @@ def _list(lab: Lab, as_json: bool) -> None:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        print(f"{row['name']:20} {row['phase']:9} {row['release']:9} {row['net']:7} {row['address']}:{row['port']}"
-              f"{'  layer ' + row['layer'] if row['layer'] else ''}")
+        print(
+            f"{row['name']:20} {row['phase']:9} {row['release']:9} {row['net']:7} {row['address']}:{row['port']}"
+            f"{'  layer ' + row['layer'] if row['layer'] else ''}"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -92,8 +98,15 @@ def main(arguments: list[str] | None = None) -> int:
     if command == "base":
         print(base.ensure(options.release))
     elif command == "start":
-        host.start(lab, options.names, release=options.release, net=options.net, layer=options.layer,
-                   binds=options.bind, nspawn_args=options.nspawn_arg)
+        host.start(
+            lab,
+            options.names,
+            release=options.release,
+            net=options.net,
+            layer=options.layer,
+            binds=options.bind,
+            nspawn_args=options.nspawn_arg,
+        )
     elif command == "stop":
         host.stop(lab, lab.names() if options.all else options.names)
     elif command == "destroy":

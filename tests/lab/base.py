@@ -20,8 +20,17 @@ from tests.lab.tools import ensure_tools, run
 RELEASES = ("bookworm", "trixie")
 FOLDER = CACHE / "base"
 # A bare host has what a minimal server has, and nothing that only our roles want.
-PACKAGES = ("systemd", "systemd-sysv", "dbus", "libpam-systemd", "openssh-server", "python3", "ca-certificates",
-            "iproute2", "procps")
+PACKAGES = (
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "libpam-systemd",
+    "openssh-server",
+    "python3",
+    "ca-certificates",
+    "iproute2",
+    "procps",
+)
 RECIPE_VERSION = 1
 SETUP = r"""
 set -e
@@ -70,12 +79,32 @@ def _build(release: str, target: Path) -> None:
     setup.write_text(SETUP)
     options = [f"--aptopt={line}" for line in machine.apt_options()]
     # Own mount and PID namespaces: whatever kills the build, nothing stays mounted or running.
-    run(["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc",
-         "mmdebstrap", "--quiet", "--mode=root", "--variant=apt", "--format=directory",
-         f"--include={','.join(PACKAGES)}", *options,
-         f"--customize-hook=sh {setup} \"$1\"", release, str(work / "root"),
-         *([str(sources)] if sources.stat().st_size else [])])
-    write_json(work / "base.json", {"schema": 1, "release": release, "packages": PACKAGES,
-                                    "seconds": round(time.monotonic() - began, 1)})
+    run(
+        [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "--mount-proc",
+            "mmdebstrap",
+            "--quiet",
+            "--mode=root",
+            "--variant=apt",
+            "--format=directory",
+            f"--include={','.join(PACKAGES)}",
+            *options,
+            f'--customize-hook=sh {setup} "$1"',
+            release,
+            str(work / "root"),
+            *([str(sources)] if sources.stat().st_size else []),
+        ]
+    )
+    write_json(
+        work / "base.json",
+        {"schema": 1, "release": release, "packages": PACKAGES, "seconds": round(time.monotonic() - began, 1)},
+    )
     work.chmod(0o755)
     work.rename(target)

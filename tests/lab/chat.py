@@ -32,7 +32,15 @@ def post(url: str, body: dict[str, Any], token: str = "", seconds: float = 180) 
 def ask(page: str, email: str, password: str, model: str, question: str) -> str:
     """The model's answer to ``question``, through the chat page at ``page``."""
     token = post(f"{page}/api/v1/auths/signin", {"email": email, "password": password})["token"]
-    answer = post(f"{page}/api/chat/completions", {
-        "model": model, "stream": False, "temperature": 0, "max_tokens": 60,
-        "messages": [{"role": "user", "content": question}]}, token)
+    answer = post(
+        f"{page}/api/chat/completions",
+        {
+            "model": model,
+            "stream": False,
+            "temperature": 0,
+            "max_tokens": 60,
+            "messages": [{"role": "user", "content": question}],
+        },
+        token,
+    )
     return str(answer["choices"][0]["message"]["content"]).strip()

@@ -44,8 +44,13 @@ def _close_connections(lab: Lab) -> None:
     """End the ssh connections that Ansible keeps open to the hosts."""
     folder = lab.run_dir / "cp"
     for path in folder.iterdir() if folder.is_dir() else []:
-        subprocess.run(["ssh", "-o", f"ControlPath={path}", "-O", "exit", "lab"], check=False, stdin=subprocess.DEVNULL,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            ["ssh", "-o", f"ControlPath={path}", "-O", "exit", "lab"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
         path.unlink(missing_ok=True)
 
 
@@ -60,8 +65,13 @@ def _delete(lab: Lab, folder: Path) -> None:
     waiting = sorted(lab.state.parent.glob(".trash-*"))
     if not waiting:
         return
-    subprocess.run(["setsid", "--fork", "nice", "rm", "-rf", "--", *waiting], check=True, stdin=subprocess.DEVNULL,
-                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        ["setsid", "--fork", "nice", "rm", "-rf", "--", *waiting],
+        check=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + REMOVAL_SECONDS
     while any(path.exists() for path in waiting) and time.monotonic() < deadline:
         time.sleep(0.02)

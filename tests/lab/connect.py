@@ -24,7 +24,7 @@ def main() -> None:
                     if not data:
                         return
                     while data:
-                        data = data[os.write(1, data):]
+                        data = data[os.write(1, data) :]
                 else:
                     data = os.read(0, 65536)
                     if data:

@@ -26,8 +26,16 @@ INOTIFY_WANTED = 8192  # a systemd host takes about six; the kernel's default of
 BOOT_SECONDS = 90
 
 
-def start(lab: Lab, names: Sequence[str], *, release: str = "bookworm", net: str = "host", layer: str | None = None,
-          binds: Sequence[str] = (), nspawn_args: Sequence[str] = ()) -> None:
+def start(
+    lab: Lab,
+    names: Sequence[str],
+    *,
+    release: str = "bookworm",
+    net: str = "host",
+    layer: str | None = None,
+    binds: Sequence[str] = (),
+    nspawn_args: Sequence[str] = (),
+) -> None:
     """Boot hosts, all at once, and wait until each says `running` and answers on its ssh port.
 
     ``binds`` are SOURCE:TARGET or SOURCE:TARGET:ro. A host that runs already is left alone; a stopped one boots again
@@ -53,8 +61,9 @@ def start(lab: Lab, names: Sequence[str], *, release: str = "bookworm", net: str
         _await_ssh(lab, name)
 
 
-def _record(lab: Lab, name: str, release: str, net: str, layer: str | None, binds: Sequence[str],
-            nspawn_args: Sequence[str]) -> None:
+def _record(
+    lab: Lab, name: str, release: str, net: str, layer: str | None, binds: Sequence[str], nspawn_args: Sequence[str]
+) -> None:
     """Write down what the host is before anything of it exists."""
     folder = lab.host_dir(name)
     if layer:
@@ -67,10 +76,23 @@ def _record(lab: Lab, name: str, release: str, net: str, layer: str | None, bind
     shutil.rmtree(folder, ignore_errors=True)  # of a start that was killed before its record
     folder.mkdir(parents=True)
     public = rootfs.host_key(folder, name)
-    write_json(folder / "host.json", {
-        "schema": 1, "name": name, "release": release, "net": net, "index": index, "port": port, "lower": lower,
-        "layer": layer, "address": network.address(index) if net == "bridge" else "127.0.0.1", "host_key": public,
-        "binds": [_bind(text) for text in binds], "nspawn_args": list(nspawn_args)})
+    write_json(
+        folder / "host.json",
+        {
+            "schema": 1,
+            "name": name,
+            "release": release,
+            "net": net,
+            "index": index,
+            "port": port,
+            "lower": lower,
+            "layer": layer,
+            "address": network.address(index) if net == "bridge" else "127.0.0.1",
+            "host_key": public,
+            "binds": [_bind(text) for text in binds],
+            "nspawn_args": list(nspawn_args),
+        },
+    )
 
 
 def _bind(text: str) -> tuple[str, str, bool]:
@@ -102,10 +124,29 @@ def _launch(lab: Lab, name: str) -> int:
     with (lab.host_dir(name) / "console.log").open("ab") as log:
         # It outlives this command: a session of its own, and nobody's child.
         subprocess.run(
-            ["setsid", "--fork", *net, "unshare", "--mount", "--propagation", "private", sys.executable, "-m",
-             "tests.lab.keeper", str(lab.state), name, str(writing)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=[writing], check=True,
-            env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, cwd=REPOSITORY)
+            [
+                "setsid",
+                "--fork",
+                *net,
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                sys.executable,
+                "-m",
+                "tests.lab.keeper",
+                str(lab.state),
+                name,
+                str(writing),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            pass_fds=[writing],
+            check=True,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            cwd=REPOSITORY,
+        )
     os.close(writing)
     return reading
 
@@ -128,14 +169,22 @@ def _await_ssh(lab: Lab, name: str, seconds: float = 30) -> None:
     """Wait for sshd's greeting at the host's address."""
     deadline = time.monotonic() + seconds
     host = lab.host(name)
-    code = ("import socket,sys\ns=socket.create_connection((sys.argv[1],int(sys.argv[2])),2)\ns.settimeout(2)\n"
-            "sys.exit(0 if s.recv(4)==b'SSH-' else 1)")
+    code = (
+        "import socket,sys\ns=socket.create_connection((sys.argv[1],int(sys.argv[2])),2)\ns.settimeout(2)\n"
+        "sys.exit(0 if s.recv(4)==b'SSH-' else 1)"
+    )
     while True:
         if host["net"] == "host":
             if _greets(host["address"], host["port"]):
                 return
-        elif subprocess.run([*network.prefix(lab), sys.executable, "-ISc", code, host["address"], str(host["port"])],
-                            check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        elif (
+            subprocess.run(
+                [*network.prefix(lab), sys.executable, "-ISc", code, host["address"], str(host["port"])],
+                check=False,
+                stderr=subprocess.DEVNULL,
+            ).returncode
+            == 0
+        ):
             return
         if time.monotonic() > deadline:
             raise LabError(f"Host '{name}' runs, but nothing answers ssh at {host['address']}:{host['port']}.")
@@ -178,9 +227,24 @@ def leader(lab: Lab, name: str) -> int:
 
 def exec_command(lab: Lab, name: str, command: Sequence[str]) -> list[str]:
     """The command line that runs ``command`` inside the host as root, without ssh."""
-    return ["nsenter", "--target", str(leader(lab, name)), "--mount", "--uts", "--ipc", "--net", "--pid", "--root",
-            "--wd", "env", "-i", f"PATH=/usr/local/bin:/usr/bin:/bin:{SBIN_INSIDE}", "HOME=/root", "LANG=C.UTF-8",
-            *command]
+    return [
+        "nsenter",
+        "--target",
+        str(leader(lab, name)),
+        "--mount",
+        "--uts",
+        "--ipc",
+        "--net",
+        "--pid",
+        "--root",
+        "--wd",
+        "env",
+        "-i",
+        f"PATH=/usr/local/bin:/usr/bin:/bin:{SBIN_INSIDE}",
+        "HOME=/root",
+        "LANG=C.UTF-8",
+        *command,
+    ]
 
 
 SBIN_INSIDE = "/usr/local/sbin:/usr/sbin:/sbin"
@@ -191,8 +255,10 @@ def table(lab: Lab) -> list[dict[str, Any]]:
     rows = []
     for name in lab.names():
         host, status = lab.host(name), lab.status(name)
-        rows.append({key: host[key] for key in ("name", "release", "net", "address", "port", "layer")}
-                    | {"phase": status["phase"], "boots": status["boots"]})
+        rows.append(
+            {key: host[key] for key in ("name", "release", "net", "address", "port", "layer")}
+            | {"phase": status["phase"], "boots": status["boots"]}
+        )
     return rows
 
 
@@ -201,5 +267,8 @@ def _raise_inotify() -> None:
         try:
             INOTIFY.write_text(str(INOTIFY_WANTED))
         except OSError:
-            print(f"lab: fs.inotify.max_user_instances stays {INOTIFY.read_text().strip()}: more than about nineteen "
-                  "hosts will not boot", file=sys.stderr)
+            print(
+                f"lab: fs.inotify.max_user_instances stays {INOTIFY.read_text().strip()}: more than about nineteen "
+                "hosts will not boot",
+                file=sys.stderr,
+            )

@@ -15,8 +15,14 @@ from tests.lab.lab import REPOSITORY, Lab
 
 def ssh_options(lab: Lab, name: str) -> list[str]:
     """Options for ssh to reach the host from this machine, whatever network it is on."""
-    options = [f"-oUserKnownHostsFile={lab.known_hosts}", "-oGlobalKnownHostsFile=/dev/null", "-oIdentitiesOnly=yes",
-               "-oStrictHostKeyChecking=yes", "-oCheckHostIP=no", "-oUpdateHostKeys=no"]
+    options = [
+        f"-oUserKnownHostsFile={lab.known_hosts}",
+        "-oGlobalKnownHostsFile=/dev/null",
+        "-oIdentitiesOnly=yes",
+        "-oStrictHostKeyChecking=yes",
+        "-oCheckHostIP=no",
+        "-oUpdateHostKeys=no",
+    ]
     if lab.host(name)["net"] == "bridge":
         # ssh itself stays outside; only this pipe steps into the lab's network.
         connect = REPOSITORY / "tests" / "lab" / "connect.py"
@@ -45,8 +51,12 @@ def variables(lab: Lab, name: str) -> dict[str, object]:
     }
 
 
-def render(lab: Lab, names: Sequence[str] = (), groups: Mapping[str, Sequence[str]] | None = None,
-           common: Mapping[str, object] | None = None) -> str:
+def render(
+    lab: Lab,
+    names: Sequence[str] = (),
+    groups: Mapping[str, Sequence[str]] | None = None,
+    common: Mapping[str, object] | None = None,
+) -> str:
     """An inventory of the named hosts, all by default, in the given groups; ``common`` variables are for all."""
     lines = ["---", "all:"]
     if common:

@@ -40,9 +40,18 @@ class Keeper:
 
     def say(self, phase: str, leader: int | None = None, **more: Any) -> None:
         """Write down the phase: starting, booting, running, stopped or failed (then with an error)."""
-        write_json(self.folder / "status.json", {
-            "schema": 1, "phase": phase, "leader": leader, "boots": self.boots, "keeper": os.getpid(),
-            "keeper_start": start_time(os.getpid()), **more})
+        write_json(
+            self.folder / "status.json",
+            {
+                "schema": 1,
+                "phase": phase,
+                "leader": leader,
+                "boots": self.boots,
+                "keeper": os.getpid(),
+                "keeper_start": start_time(os.getpid()),
+                **more,
+            },
+        )
 
     def tell_starter(self, text: str) -> None:
         """Answer the command that waits for the first boot; once."""
@@ -65,18 +74,37 @@ class Keeper:
         lower = ":".join(reversed(self.record["lower"]))
         # volatile: nothing of a throw-away host is forced to the disk, neither while it runs nor when it ends. The mark
         # that this leaves in the work folder speaks of a crash of this machine, and the folder is new each time.
-        run(["mount", "-t", "overlay", "overlay", "-o",
-             f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'},volatile",
-             str(self.root)])
+        run(
+            [
+                "mount",
+                "-t",
+                "overlay",
+                "overlay",
+                "-o",
+                f"lowerdir={lower},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'},volatile",
+                str(self.root),
+            ]
+        )
         if cgroups.root() != Path("/sys/fs/cgroup"):
             run(["mount", "-t", "cgroup2", "none", "/sys/fs/cgroup"])
 
     def command(self) -> list[str]:
         """The nspawn command line."""
         record = self.record
-        command = ["systemd-nspawn", "--quiet", "--boot", f"--directory={self.root}", f"--machine={record['name']}",
-                   "--register=no", "--keep-unit", "--notify-ready=yes", "--console=read-only",
-                   "--resolv-conf=off", "--timezone=off", "--link-journal=no"]
+        command = [
+            "systemd-nspawn",
+            "--quiet",
+            "--boot",
+            f"--directory={self.root}",
+            f"--machine={record['name']}",
+            "--register=no",
+            "--keep-unit",
+            "--notify-ready=yes",
+            "--console=read-only",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+        ]
         if record["net"] == "bridge":
             command.append("--network-bridge=br0")
         else:
@@ -91,8 +119,12 @@ class Keeper:
             address = f"\0{self.lab.cgroup_name}-{self.record['name']}-{os.getpid()}"
             notify.bind(address)
             # /tmp is on disk as on a server, not a small tmpfs: installers unpack gigabytes there.
-            environment = {"PATH": f"/usr/local/bin:/usr/bin:/bin:{SBIN}", "NOTIFY_SOCKET": "@" + address[1:],
-                           "SYSTEMD_NSPAWN_TMPFS_TMP": "0", "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "0"}
+            environment = {
+                "PATH": f"/usr/local/bin:/usr/bin:/bin:{SBIN}",
+                "NOTIFY_SOCKET": "@" + address[1:],
+                "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
+                "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "0",
+            }
             self.child = subprocess.Popen(self.command(), env=environment, stdin=subprocess.DEVNULL)
             self.boots += 1
             self.say("booting")

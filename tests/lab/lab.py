@@ -63,8 +63,13 @@ class Lab:
         self.hosts_dir.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o700)
         if not (self.state / "lab.json").exists():
-            record = {"schema": 1, "id": self.id, "netns": self.netns, "cgroup": self.cgroup_name,
-                      "run_dir": str(self.run_dir)}
+            record = {
+                "schema": 1,
+                "id": self.id,
+                "netns": self.netns,
+                "cgroup": self.cgroup_name,
+                "run_dir": str(self.run_dir),
+            }
             write_json(self.state / "lab.json", record)
         (self.run_dir / "cp").mkdir(parents=True, exist_ok=True, mode=0o700)
 

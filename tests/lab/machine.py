@@ -19,7 +19,8 @@ from urllib.parse import unquote, urlparse
 BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 # Settings of programs that fetch packages and take them from the environment only.
 ENVIRONMENT = re.compile(
-    r"(?i)(https?|no|all|ftp)_proxy|UV_(DEFAULT_INDEX|INDEX|EXTRA_INDEX_URL|NATIVE_TLS|SYSTEM_CERTS)")
+    r"(?i)(https?|no|all|ftp)_proxy|UV_(DEFAULT_INDEX|INDEX|EXTRA_INDEX_URL|NATIVE_TLS|SYSTEM_CERTS)"
+)
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
@@ -47,8 +48,11 @@ def _apt_sources() -> list[tuple[str, str]]:
         for block in re.split(r"\n\s*\n", path.read_text()):
             fields = dict(re.findall(r"(?m)^([A-Za-z-]+):[ \t]*(.*)$", block))
             if "deb" in fields.get("Types", "").split() and fields.get("Enabled", "yes").lower() != "no":
-                found += [(uri.rstrip("/"), suite) for uri in fields.get("URIs", "").split()
-                          for suite in fields.get("Suites", "").split()]
+                found += [
+                    (uri.rstrip("/"), suite)
+                    for uri in fields.get("URIs", "").split()
+                    for suite in fields.get("Suites", "").split()
+                ]
     return found
 
 

@@ -17,10 +17,23 @@ from tests.lab.network import GATEWAY
 from tests.lab.tools import run
 
 # What a snapshot must not carry from one host to the next; prepare() writes most of it for every host anyway.
-IDENTITY = ("etc/machine-id", "var/lib/dbus/machine-id", "etc/hostname", "etc/hosts", "etc/resolv.conf",
-            "etc/ssh/ssh_host_ed25519_key", "etc/ssh/ssh_host_ed25519_key.pub", "root/.ssh", "root/.bash_history",
-            "var/lib/systemd/random-seed", "var/log/journal", "var/log/wtmp", "var/log/btmp", "var/log/lastlog",
-            "etc/systemd/network/10-host0.network")
+IDENTITY = (
+    "etc/machine-id",
+    "var/lib/dbus/machine-id",
+    "etc/hostname",
+    "etc/hosts",
+    "etc/resolv.conf",
+    "etc/ssh/ssh_host_ed25519_key",
+    "etc/ssh/ssh_host_ed25519_key.pub",
+    "root/.ssh",
+    "root/.bash_history",
+    "var/lib/systemd/random-seed",
+    "var/log/journal",
+    "var/log/wtmp",
+    "var/log/btmp",
+    "var/log/lastlog",
+    "etc/systemd/network/10-host0.network",
+)
 NETWORKD = "etc/systemd/system/multi-user.target.wants/systemd-networkd.service"
 MARK = "# Written by the lab at every start.\n"
 
@@ -48,10 +61,12 @@ def _ssh(root: Path, lab: Lab, record: dict[str, Any]) -> None:
     (keys / "ssh_host_ed25519_key").chmod(0o600)
     listen = record["address"] if record["net"] == "bridge" else "127.0.0.1"
     # Root logs in with the lab's key only. The address of a bridge host comes up while sshd starts already.
-    _write(keys / "sshd_config.d/lab.conf",
-           f"{MARK}Port {record['port']}\nListenAddress {'0.0.0.0' if record['net'] == 'bridge' else listen}\n"
-           "HostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
-           "UseDNS no\nMaxStartups 100\nMaxSessions 100\n")
+    _write(
+        keys / "sshd_config.d/lab.conf",
+        f"{MARK}Port {record['port']}\nListenAddress {'0.0.0.0' if record['net'] == 'bridge' else listen}\n"
+        "HostKey /etc/ssh/ssh_host_ed25519_key\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n"
+        "UseDNS no\nMaxStartups 100\nMaxSessions 100\n",
+    )
     authorized = root / "root/.ssh/authorized_keys"
     authorized.parent.mkdir(mode=0o700, exist_ok=True)
     _write(authorized, lab.key.with_suffix(".pub").read_text(), 0o600)
@@ -59,9 +74,11 @@ def _ssh(root: Path, lab: Lab, record: dict[str, Any]) -> None:
 
 def _bridge(root: Path, record: dict[str, Any]) -> None:
     _write(root / "etc/resolv.conf", "")
-    _write(root / "etc/systemd/network/10-host0.network",
-           f"{MARK}[Match]\nName=host0\n[Network]\nAddress={record['address']}/16\nGateway={GATEWAY}\n"
-           "LinkLocalAddressing=no\nIPv6AcceptRA=no\n")
+    _write(
+        root / "etc/systemd/network/10-host0.network",
+        f"{MARK}[Match]\nName=host0\n[Network]\nAddress={record['address']}/16\nGateway={GATEWAY}\n"
+        "LinkLocalAddressing=no\nIPv6AcceptRA=no\n",
+    )
     wants = root / NETWORKD
     wants.parent.mkdir(parents=True, exist_ok=True)
     if not wants.is_symlink():

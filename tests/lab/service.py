@@ -41,14 +41,27 @@ def start(lab: Lab, name: str, command: Sequence[str], *, bridge: bool = False) 
     group.mkdir(parents=True, exist_ok=True)
     if bridge:
         network.ensure(lab)
-    enter = ["sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs"),
-             *(network.prefix(lab) if bridge else [])]
+    enter = [
+        "sh",
+        "-c",
+        'echo $$ > "$0" && exec "$@"',
+        str(group / "cgroup.procs"),
+        *(network.prefix(lab) if bridge else []),
+    ]
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(  # it outlives this command on purpose
-            [*enter, *command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"})
-    write_json(place / "service.json", {"schema": 1, "pid": process.pid, "start": start_time(process.pid),
-                                        "command": list(command), "bridge": bridge})
+            [*enter, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=REPOSITORY,
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": "1"},
+        )
+    write_json(
+        place / "service.json",
+        {"schema": 1, "pid": process.pid, "start": start_time(process.pid), "command": list(command), "bridge": bridge},
+    )
     return process.pid
 
 

@@ -43,8 +43,11 @@ def wait(what: Callable[[], bool], seconds: float = 20) -> None:
 
 def leftovers(lab: Lab) -> list[str]:
     """Everything on this machine that carries the lab's name or place."""
-    found = [str(path) for path in (cgroups.root() / lab.cgroup_name, network.namespace(lab), lab.run_dir, lab.state)
-             if path.exists()]
+    found = [
+        str(path)
+        for path in (cgroups.root() / lab.cgroup_name, network.namespace(lab), lab.run_dir, lab.state)
+        if path.exists()
+    ]
     found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(lab.state) in line]
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -62,8 +65,10 @@ def test_host_on_the_machines_network_runs_and_has_its_certificates(lab: Lab, re
     assert inside(lab, "one", ["systemctl", "is-system-running"]) == "running"
     assert release in over_ssh(lab, "one", "cat /etc/os-release")
     # package clients inside trust what the machine trusts
-    assert Path("/etc/ssl/certs/ca-certificates.crt").read_text() == Path(
-        f"/proc/{host.leader(lab, 'one')}/root/etc/ssl/certs/ca-certificates.crt").read_text()
+    assert (
+        Path("/etc/ssl/certs/ca-certificates.crt").read_text()
+        == Path(f"/proc/{host.leader(lab, 'one')}/root/etc/ssl/certs/ca-certificates.crt").read_text()
+    )
 
 
 def test_bridge_hosts_see_each_other_and_nothing_else(lab: Lab) -> None:
@@ -135,8 +140,9 @@ def test_layer_carries_files_but_no_identity(lab: Lab, tmp_path: Path, monkeypat
 def test_service_serves_the_bridge_and_ends_with_the_lab(lab: Lab, tmp_path: Path) -> None:
     (tmp_path / "hello").write_text("hello")
     host.start(lab, ["one"], net="bridge")
-    pid = service.start(lab, "web", [sys.executable, "-m", "http.server", "--directory", str(tmp_path), "8099"],
-                        bridge=True)
+    pid = service.start(
+        lab, "web", [sys.executable, "-m", "http.server", "--directory", str(tmp_path), "8099"], bridge=True
+    )
     get = "import urllib.request as u; print(u.urlopen('http://10.66.0.1:8099/hello', timeout=5).read().decode())"
 
     def answers() -> bool:
@@ -156,13 +162,18 @@ def test_destroy_clears_what_a_killed_launcher_left(lab: Lab, moment: str) -> No
     """The starting command and every keeper die by SIGKILL at some moment; then only `destroy` runs."""
     command = subprocess.Popen(
         [sys.executable, "-m", "tests.lab", "--state", str(lab.state), "start", "--net", "bridge", "one", "two"],
-        cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     reached: dict[str, Callable[[], bool]] = {
         "record": lambda: bool(lab.names()),
         "keeper": lambda: (lab.hosts_dir / "one" / "status.json").exists(),
         "booting": lambda: "one" in lab.names() and lab.status("one")["leader"] is not None,
-        "running": lambda: {"one", "two"} == set(lab.names()) and all(
-            lab.status(name)["phase"] == "running" for name in ("one", "two")),
+        "running": lambda: (
+            {"one", "two"} == set(lab.names())
+            and all(lab.status(name)["phase"] == "running" for name in ("one", "two"))
+        ),
     }
     wait(reached[moment])
     command.kill()
@@ -172,8 +183,9 @@ def test_destroy_clears_what_a_killed_launcher_left(lab: Lab, moment: str) -> No
         if keeper and lab.status(name)["phase"] != "stopped":
             os.kill(keeper, signal.SIGKILL)
     assert lab.state.exists()
-    subprocess.run([sys.executable, "-m", "tests.lab", "--state", str(lab.state), "destroy", "--all"], cwd=REPOSITORY,
-                   check=True)
+    subprocess.run(
+        [sys.executable, "-m", "tests.lab", "--state", str(lab.state), "destroy", "--all"], cwd=REPOSITORY, check=True
+    )
     assert leftovers(lab) == []
 
 

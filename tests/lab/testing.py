@@ -28,11 +28,17 @@ def fresh_lab(name: str) -> Iterator[Lab]:
 
 def inside(lab: Lab, name: str, command: Sequence[str]) -> str:
     """What ``command`` prints inside the host. Raises CalledProcessError when it fails."""
-    return subprocess.run(host.exec_command(lab, name, command), check=True, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE).stdout.strip()
+    return subprocess.run(
+        host.exec_command(lab, name, command), check=True, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
+    ).stdout.strip()
 
 
 def over_ssh(lab: Lab, name: str, command: str) -> str:
     """What the shell command prints, asked over ssh as Ansible would. Raises CalledProcessError when it fails."""
-    return subprocess.run([*inventory.ssh_command(lab, name), command], check=True, text=True, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE).stdout.strip()
+    return subprocess.run(
+        [*inventory.ssh_command(lab, name), command],
+        check=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+    ).stdout.strip()

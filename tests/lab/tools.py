@@ -28,8 +28,15 @@ SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 def run(command: Sequence[str | os.PathLike[str]], **options: Any) -> subprocess.CompletedProcess[str]:
     """Run ``command`` quietly; raises LabError with its output when it fails."""
-    result = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                            stdin=subprocess.DEVNULL, **options)
+    result = subprocess.run(
+        command,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        **options,
+    )
     if result.returncode:
         tail = "\n".join(result.stdout.strip().splitlines()[-15:])
         raise LabError(f"`{' '.join(map(str, command))}` ended with {result.returncode}:\n{tail}")

@@ -61,22 +61,31 @@ class Up:
         port_file = self.lab.state / "hub.port"
         if not (service.running(self.lab, "hub") and port_file.exists()):
             port_file.unlink(missing_ok=True)
-            service.start(self.lab, "hub", [sys.executable, "-m", "tests.fakes.hub", "--root", str(MODEL_ROOT),
-                                            "--port-file", str(port_file)])
+            service.start(
+                self.lab,
+                "hub",
+                [sys.executable, "-m", "tests.fakes.hub", "--root", str(MODEL_ROOT), "--port-file", str(port_file)],
+            )
             service.await_until(self.lab, "hub", port_file.exists)
         return f"http://127.0.0.1:{port_file.read_text().strip()}"
 
     def write_inventory(self, hub: str, ports: dict[str, int]) -> Path:
         """What only this run knows, laid over the two inventories that are part of the repository."""
         path = self.lab.state / "inventory.yml"
-        path.write_text(inventory.render(self.lab, [HOST], common={
-            "gpufleet_hub_endpoints": {"huggingface": [hub], "modelscope": [hub]},
-            "gpufleet_secrets_dir": str(self.secrets),
-            "gpufleet_artifacts_dir": str(self.artifacts),
-            "vllm_port_base": ports["engine"],
-            "open_webui_port": ports["page"],
-            "open_webui_admin_email": ADMIN,
-        }))
+        path.write_text(
+            inventory.render(
+                self.lab,
+                [HOST],
+                common={
+                    "gpufleet_hub_endpoints": {"huggingface": [hub], "modelscope": [hub]},
+                    "gpufleet_secrets_dir": str(self.secrets),
+                    "gpufleet_artifacts_dir": str(self.artifacts),
+                    "vllm_port_base": ports["engine"],
+                    "open_webui_port": ports["page"],
+                    "open_webui_admin_email": ADMIN,
+                },
+            )
+        )
         return path
 
     def play(self, own: Path, arguments: list[str]) -> None:
@@ -92,15 +101,26 @@ class Up:
             "ANSIBLE_FORCE_COLOR": "1" if sys.stdout.isatty() else "0",
             "GPUFLEET_STAGES": str(stages),
         }
-        command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "inventories/example/minimal",
-                   "-i", "inventories/lab", "-i", str(own), "playbooks/site.yml", *arguments]
+        command = [
+            str(Path(sys.executable).parent / "ansible-playbook"),
+            "-i",
+            "inventories/example/minimal",
+            "-i",
+            "inventories/lab",
+            "-i",
+            str(own),
+            "playbooks/site.yml",
+            *arguments,
+        ]
         code = subprocess.run(command, cwd=REPOSITORY, env=environment, check=False).returncode
         result = read_json(stages)
         self.seconds += [(each["stage"], each["seconds"]) for each in result.get("stages", [])]
         if code:
-            raise LabError(f"site.yml ended with {code}; its error is above, the whole output in "
-                           f"{self.lab.state / 'ansible.log'}. The host is still there for a look: "
-                           f"`python3 -m tests.lab --state {self.lab.state} ssh {HOST}`.")
+            raise LabError(
+                f"site.yml ended with {code}; its error is above, the whole output in "
+                f"{self.lab.state / 'ansible.log'}. The host is still there for a look: "
+                f"`python3 -m tests.lab --state {self.lab.state} ssh {HOST}`."
+            )
         print(f"site.yml changed {result.get('changed', 0)} tasks.")
 
     def credentials(self) -> Path:
@@ -145,12 +165,14 @@ class Up:
             self.show_seconds()
         print("\nPlan:")
         self.show_plan()
-        print(f"\n{QUESTION}\n  {MODEL_NAME}: {answer}\n\n"
-              f"Chat page    {page}\n"
-              f"Sign in as   {ADMIN}, password in {self.credentials()}\n"
-              f"Engine       http://127.0.0.1:{ports['engine']}/v1, key in {self.secrets / 'api_key'}\n"
-              f"Host         python3 -m tests.lab --state {self.lab.state} ssh {HOST}\n"
-              f"Remove all   make down")
+        print(
+            f"\n{QUESTION}\n  {MODEL_NAME}: {answer}\n\n"
+            f"Chat page    {page}\n"
+            f"Sign in as   {ADMIN}, password in {self.credentials()}\n"
+            f"Engine       http://127.0.0.1:{ports['engine']}/v1, key in {self.secrets / 'api_key'}\n"
+            f"Host         python3 -m tests.lab --state {self.lab.state} ssh {HOST}\n"
+            f"Remove all   make down"
+        )
 
 
 def first_free(wanted: int, taken: set[int]) -> int:
@@ -172,8 +194,11 @@ def ensure_model() -> None:
         if (MODEL_ROOT / MODEL_ID / "config.json").exists():
             return
         print("lab: making the model", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "tests.fakes.models", "smollm2", str(MODEL_ROOT / MODEL_ID)],
-                       cwd=REPOSITORY, check=True)
+        subprocess.run(
+            [sys.executable, "-m", "tests.fakes.models", "smollm2", str(MODEL_ROOT / MODEL_ID)],
+            cwd=REPOSITORY,
+            check=True,
+        )
 
 
 def main() -> int:

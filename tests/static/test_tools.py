@@ -21,6 +21,10 @@ def test_ruff(root: Path) -> None:
     check(root, "ruff", "check", "--output-format=concise", ".")
 
 
+def test_one_format(root: Path) -> None:
+    check(root, "ruff", "format", "--check", ".")
+
+
 def test_mypy(root: Path) -> None:
     # by its full name, so that the relative imports of the plugins resolve
     check(root, "mypy", "-p", "ansible_collections.gpufleet.vllm.plugins.module_utils")

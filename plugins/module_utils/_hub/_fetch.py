@@ -97,19 +97,20 @@ class _Attempts:
     @property
     def hopeless(self) -> bool:
         # A whole file may be downloaded for nothing each time it turns out wrong: twice per endpoint is enough.
-        return (
-            self.in_a_row > self._retries
-            or self._refused >= self._endpoints
-            or self._spoiled >= 2 * self._endpoints
-        )
+        return self.in_a_row > self._retries or self._refused >= self._endpoints or self._spoiled >= 2 * self._endpoints
 
 
 class FileFetcher:
     """Brings files of one listing into the work directory, each whole and verified or not at all."""
 
     def __init__(
-        self, hubs: list[Hub], listing: Listing, place: Place, settings: Settings,
-        received: Callable[[int], None], counted: Callable[[int], None],
+        self,
+        hubs: list[Hub],
+        listing: Listing,
+        place: Place,
+        settings: Settings,
+        received: Callable[[int], None],
+        counted: Callable[[int], None],
     ) -> None:
         """``hubs`` are the endpoints that may serve, best first.
 
@@ -211,10 +212,14 @@ class FileFetcher:
             return meaning
         if isinstance(meaning, Problem):
             return Problem(
-                "hub.missing_file", asked, "the hub lists it but answers 404 for it",
-                "Use another endpoint or source for this model")
+                "hub.missing_file",
+                asked,
+                "the hub lists it but answers 404 for it",
+                "Use another endpoint or source for this model",
+            )
         return Problem(
-            "model.damaged" if meaning is None else "hub.unreachable", asked,
+            "model.damaged" if meaning is None else "hub.unreachable",
+            asked,
             "gave up after %d failures, the last: %s" % (attempt.total, attempt.last),
             "Run again to go on where it stopped, or set gpufleet_hub_endpoints to a better hub or mirror",
         )
@@ -224,7 +229,9 @@ class FileFetcher:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return no_space(store, entry.size, free_bytes(store))
         return Problem(
-            "model.store_unwritable", "file %s below %s" % (entry.path, store), explain(error),
+            "model.store_unwritable",
+            "file %s below %s" % (entry.path, store),
+            explain(error),
             "Check that the model store is writable for root on this host",
         )
 

@@ -88,7 +88,9 @@ def ask(hubs: list[Hub], wish: Wish, held: Held | None) -> tuple[Hub, Listing]:
         if problem.code != "hub.unreachable" or is_commit(wish.revision) or not commits:
             raise
         raise Problem(
-            problem.code, problem.asked, problem.found,
+            problem.code,
+            problem.asked,
+            problem.found,
             "%s. A branch or tag is asked for in every run; a commit that the host holds needs no hub. It holds: %s"
             % (problem.remedy, ", ".join(commits)),
         ) from problem

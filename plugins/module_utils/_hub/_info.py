@@ -30,9 +30,7 @@ MAX_HEADER_BYTES = 32 << 20
 Reader = Callable[[str, int, int], bytes]
 
 
-def read_model(
-    wish: Wish, directory: str | None, read_tensors: bool, use_store: bool = False
-) -> dict[str, Any]:
+def read_model(wish: Wish, directory: str | None, read_tensors: bool, use_store: bool = False) -> dict[str, Any]:
     """Say what a model is, from small reads: commit, files, sizes, config, tensors.
 
     ``directory`` is where a model of source ``path`` lies. ``use_store``: answer from ``wish.store`` where that is
@@ -52,13 +50,23 @@ def read_model(
         return _ranged(hub, url, offset, count)
 
     try:
-        known = _describe(listing.files, lambda path: hub.read_file(listing, path), read if read_tensors else None,
-                          "model %s from %s" % (listing.model_id, listing.endpoint))
+        known = _describe(
+            listing.files,
+            lambda path: hub.read_file(listing, path),
+            read if read_tensors else None,
+            "model %s from %s" % (listing.model_id, listing.endpoint),
+        )
     except HttpFailure as failure:
         raise unreachable(hub, "model %s" % wish.model_id, failure) from failure
     return {
-        "id": listing.model_id, "source": listing.source, "endpoint": listing.endpoint, "path": None,
-        "requested_revision": listing.requested_revision, "revision": listing.revision, "in_store": False, **known,
+        "id": listing.model_id,
+        "source": listing.source,
+        "endpoint": listing.endpoint,
+        "path": None,
+        "requested_revision": listing.requested_revision,
+        "revision": listing.revision,
+        "in_store": False,
+        **known,
     }
 
 
@@ -82,8 +90,11 @@ def _describe(
     names = {each.path for each in files}
     if "config.json" not in names:
         raise Problem(
-            "model.no_config", asked, "it has no config.json (%d files)" % len(files),
-            "Use a model in the format of Hugging Face transformers; for GGUF give the original model's id")
+            "model.no_config",
+            asked,
+            "it has no config.json (%d files)" % len(files),
+            "Use a model in the format of Hugging Face transformers; for GGUF give the original model's id",
+        )
     weights = weight_files(files)
     return {
         "files": [each.as_dict() for each in files],
@@ -92,7 +103,8 @@ def _describe(
         "config": _json(content("config.json"), "config.json", asked),
         "generation_config": (
             _json(content("generation_config.json"), "generation_config.json", asked)
-            if "generation_config.json" in names else None
+            if "generation_config.json" in names
+            else None
         ),
         "tensors": _tensors(weights, read, asked) if read else None,
     }
@@ -117,8 +129,11 @@ def _json(body: bytes, name: str, asked: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise Problem(
-            "model.bad_config", asked, "its %s (%d bytes) is no JSON object" % (name, len(body)),
-            "A file of about 130 bytes is a git-lfs pointer: fetch the model itself")
+            "model.bad_config",
+            asked,
+            "its %s (%d bytes) is no JSON object" % (name, len(body)),
+            "A file of about 130 bytes is a git-lfs pointer: fetch the model itself",
+        )
     return value
 
 
@@ -130,7 +145,9 @@ def _tensors(weights: list[FileEntry], read: Reader, asked: str) -> dict[str, An
         headers = list(pool.map(lambda each: safetensors_header(each, read, asked), weights))
     tensors = {
         name: {"dtype": item["dtype"], "shape": item["shape"]}
-        for header in headers for name, item in header.items() if name != "__metadata__"
+        for header in headers
+        for name, item in header.items()
+        if name != "__metadata__"
     }
     return tensors if len(tensors) <= MAX_TENSORS else None
 
@@ -150,8 +167,11 @@ def safetensors_header(entry: FileEntry, read: Reader, asked: str) -> dict[str, 
             header = None
     if not isinstance(header, dict):
         raise Problem(
-            "model.damaged", asked, "the header of %s (%d bytes) is no safetensors header" % (entry.path, entry.size),
-            "Use another source; a file of about 130 bytes is a git-lfs pointer")
+            "model.damaged",
+            asked,
+            "the header of %s (%d bytes) is no safetensors header" % (entry.path, entry.size),
+            "Use another source; a file of about 130 bytes is a git-lfs pointer",
+        )
     return header
 
 
@@ -162,16 +182,25 @@ def _from_directory(wish: Wish, directory: str | None, read_tensors: bool) -> di
         raise Problem("model.not_found", asked, "it is not an absolute path", "Set `path:` of the model")
     if not os.path.isdir(directory):
         raise Problem(
-            "model.not_found", asked, "there is no such directory on this host",
-            "Put the model there, or use source huggingface or modelscope")
+            "model.not_found",
+            asked,
+            "there is no such directory on this host",
+            "Put the model there, or use source huggingface or modelscope",
+        )
     try:
         files, revision = directory_files(directory)
         known = _describe_directory(directory, files, read_tensors, asked)
     except OSError as error:
         raise Problem("model.unreadable", asked, explain(error), "Check its owner and mode") from error
     return {
-        "id": wish.model_id or os.path.basename(directory.rstrip("/")), "source": "path", "endpoint": None,
-        "path": directory, "requested_revision": wish.revision, "revision": revision, "in_store": False, **known,
+        "id": wish.model_id or os.path.basename(directory.rstrip("/")),
+        "source": "path",
+        "endpoint": None,
+        "path": directory,
+        "requested_revision": wish.revision,
+        "revision": revision,
+        "in_store": False,
+        **known,
     }
 
 
@@ -183,9 +212,14 @@ def _from_store(wish: Wish, held: Held, read_tensors: bool) -> dict[str, Any]:
     except OSError as error:
         raise Problem("model.unreadable", asked, explain(error), "Check its owner and mode") from error
     return {
-        "id": wish.model_id, "source": held.source, "endpoint": held.endpoint, "path": None,
-        "requested_revision": wish.revision or HUBS[held.source].default_branch, "revision": held.revision,
-        "in_store": True, **known,
+        "id": wish.model_id,
+        "source": held.source,
+        "endpoint": held.endpoint,
+        "path": None,
+        "requested_revision": wish.revision or HUBS[held.source].default_branch,
+        "revision": held.revision,
+        "in_store": True,
+        **known,
     }
 
 

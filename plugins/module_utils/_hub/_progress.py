@@ -48,7 +48,10 @@ class Progress:
         if not self._path:
             return
         state = {
-            "schema": 1, "stage": self._stage, "done_bytes": self._done, "total_bytes": self._total,
+            "schema": 1,
+            "stage": self._stage,
+            "done_bytes": self._done,
+            "total_bytes": self._total,
             "message": self._message,
         }
         temporary = "%s.%d.tmp" % (self._path, os.getpid())

@@ -30,8 +30,11 @@ def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
     for revision in revisions:
         if not is_commit(revision):
             raise Problem(
-                "model.bad_revision", "removal of %s at '%s'" % (wish.model_id, revision), "it is not a full commit",
-                "Give the commit, which is the name of the directory below %s, or leave the revision out" % top)
+                "model.bad_revision",
+                "removal of %s at '%s'" % (wish.model_id, revision),
+                "it is not a full commit",
+                "Give the commit, which is the name of the directory below %s, or leave the revision out" % top,
+            )
         place = Place(wish.store, wish.model_id, revision)
         for path in (place.final, place.work):
             if os.path.isdir(path):

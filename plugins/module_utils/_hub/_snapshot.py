@@ -89,7 +89,8 @@ def ensure_present(wish: Wish, progress: Progress, check: bool = False, settings
     wanted = select(listing.files, wish.allow_patterns, wish.ignore_patterns)
     if not wanted:
         raise Problem(
-            "model.empty", "model %s at %s" % (wish.model_id, listing.revision),
+            "model.empty",
+            "model %s at %s" % (wish.model_id, listing.revision),
             "allow_patterns and ignore_patterns leave none of its %d files" % len(listing.files),
             "Correct the patterns",
         )
@@ -144,8 +145,15 @@ def _without_network(wish: Wish, progress: Progress) -> Outcome | None:
 def _unchanged(place: Place, files: list[FileEntry], source: str, endpoint: str) -> Outcome:
     names = [each.path for each in files]
     return Outcome(
-        False, place.final, os.path.basename(place.final), source, endpoint,
-        bytes_total=sum(each.size for each in files), before=names, after=names)
+        False,
+        place.final,
+        os.path.basename(place.final),
+        source,
+        endpoint,
+        bytes_total=sum(each.size for each in files),
+        before=names,
+        after=names,
+    )
 
 
 def _bad_files(directory: str, files: list[FileEntry], verify: str, progress: Progress) -> list[FileEntry]:
@@ -179,7 +187,12 @@ def _foresee(wish: Wish, place: Place, listing: Listing, wanted: list[FileEntry]
 
 def _would(outcome: Outcome, listing: Listing, files: list[FileEntry]) -> str:
     return "fetch %d files, %d bytes of %s at %s from %s" % (
-        len(files), outcome.bytes_to_download, listing.model_id, listing.revision, listing.endpoint)
+        len(files),
+        outcome.bytes_to_download,
+        listing.model_id,
+        listing.revision,
+        listing.endpoint,
+    )
 
 
 def _outcome(place: Place, listing: Listing, wanted: list[FileEntry], bad: list[FileEntry]) -> Outcome:
@@ -187,12 +200,24 @@ def _outcome(place: Place, listing: Listing, wanted: list[FileEntry], bad: list[
     missing = {each.path for each in bad}
     before = [name for name in names if name not in missing] if os.path.isdir(place.final) else []
     return Outcome(
-        True, place.final, listing.revision, listing.source, listing.endpoint,
-        bytes_total=sum(each.size for each in wanted), before=before, after=names)
+        True,
+        place.final,
+        listing.revision,
+        listing.source,
+        listing.endpoint,
+        bytes_total=sum(each.size for each in wanted),
+        before=before,
+        after=names,
+    )
 
 
 def _bring(
-    wish: Wish, place: Place, listing: Listing, wanted: list[FileEntry], hubs: list[Hub], progress: Progress,
+    wish: Wish,
+    place: Place,
+    listing: Listing,
+    wanted: list[FileEntry],
+    hubs: list[Hub],
+    progress: Progress,
     settings: Settings,
 ) -> Outcome:
     """With the lock held: fetch what is missing, then publish."""
@@ -260,7 +285,12 @@ def _unfinished(place: Place, files: list[FileEntry]) -> int:
 
 
 def _fetch_all(
-    wish: Wish, place: Place, listing: Listing, todo: list[FileEntry], hubs: list[Hub], progress: Progress,
+    wish: Wish,
+    place: Place,
+    listing: Listing,
+    todo: list[FileEntry],
+    hubs: list[Hub],
+    progress: Progress,
     settings: Settings,
 ) -> tuple[list[FileEntry], int]:
     """Fetch in parallel, largest first; the first failure stops the others, which keep what they have."""

@@ -16,8 +16,13 @@ Result = TypeVar("Result")
 
 # Which of several failures a person should hear about first: the one that is most surely the cause.
 _WEIGHT = {
-    "hub.unauthorized": 5, "hub.unsafe_path": 4, "hub.bad_listing": 4, "hub.unreachable": 3,
-    "model.revision_not_found": 2, "model.empty": 2, "model.not_found": 1,
+    "hub.unauthorized": 5,
+    "hub.unsafe_path": 4,
+    "hub.bad_listing": 4,
+    "hub.unreachable": 3,
+    "model.revision_not_found": 2,
+    "model.empty": 2,
+    "model.not_found": 1,
 }
 # What one endpoint says about these holds for its mirrors too, so they are not asked.
 _FINAL_FOR_SOURCE = ("hub.unauthorized", "model.not_found", "model.revision_not_found", "model.empty")
@@ -70,7 +75,9 @@ def _first(hubs: list[Hub], asked: str, work: Callable[[Hub], Result]) -> tuple[
 
 def unreachable(hub: Hub, asked: str, failure: HttpFailure) -> Problem:
     return Problem(
-        "hub.unreachable", asked, "%s (%s) %s" % (hub.endpoint, hub.source, failure.cause),
+        "hub.unreachable",
+        asked,
+        "%s (%s) %s" % (hub.endpoint, hub.source, failure.cause),
         "Check the network and proxy of this host, or set gpufleet_hub_endpoints to a hub or mirror it can reach",
     )
 

@@ -94,7 +94,8 @@ class Lock:
                 waited = True
             if time.monotonic() >= end:
                 raise Problem(
-                    "model.locked", "the lock %s" % self._path,
+                    "model.locked",
+                    "the lock %s" % self._path,
                     "another run has held it for more than %d seconds" % timeout,
                     "Wait for that run to end, or look for it on this host; when its process is gone the lock is free",
                 )
@@ -192,8 +193,13 @@ def write_manifest(place: Place, listing: Listing, patterns: dict[str, list[str]
     repaired = read_manifest(place.final)
     manifest = {
         "published_at": published_at(place.final, repaired) if repaired else round(time.time(), 3),
-        "schema": 1, "id": listing.model_id, "source": listing.source, "endpoint": listing.endpoint,
-        "requested_revision": listing.requested_revision, "revision": listing.revision, "patterns": patterns,
+        "schema": 1,
+        "id": listing.model_id,
+        "source": listing.source,
+        "endpoint": listing.endpoint,
+        "requested_revision": listing.requested_revision,
+        "revision": listing.revision,
+        "patterns": patterns,
         "files": [entry.as_dict() for entry in files],
     }
     path = os.path.join(place.data, MANIFEST)
@@ -249,7 +255,8 @@ def free_bytes(path: str) -> int:
 
 def no_space(store: str, needed: int, free: int) -> Problem:
     return Problem(
-        "model.no_space", "%d bytes below %s" % (needed, store),
+        "model.no_space",
+        "%d bytes below %s" % (needed, store),
         "the file system has %d bytes free, of which %d stay reserved" % (free, SPACE_MARGIN_BYTES),
         "Free %d bytes, or set model_store_path to a larger file system" % max(needed + SPACE_MARGIN_BYTES - free, 1),
     )
@@ -257,5 +264,8 @@ def no_space(store: str, needed: int, free: int) -> Problem:
 
 def unwritable(store: str, error: OSError) -> Problem:
     return Problem(
-        "model.store_unwritable", "the model store %s" % store, explain(error),
-        "Check that it is a directory root may write on this host, or set model_store_path to another one")
+        "model.store_unwritable",
+        "the model store %s" % store,
+        explain(error),
+        "Check that it is a directory root may write on this host, or set model_store_path to another one",
+    )

@@ -66,7 +66,8 @@ def check_model_id(model_id: str) -> None:
     """Refuse ids that are no ``name`` or ``organisation/name``: they become paths and URLs."""
     if not _ID.match(model_id) or ".." in model_id:
         raise Problem(
-            "model.bad_id", "model id '%s'" % model_id,
+            "model.bad_id",
+            "model id '%s'" % model_id,
             "it is not of the form organisation/name with letters, digits, '.', '_' and '-'",
             "Copy the id from the model's page, for example Qwen/Qwen3-4B",
         )
@@ -85,7 +86,9 @@ def check_entries(entries: list[FileEntry], endpoint: str) -> list[FileEntry]:
             reason = "is listed twice"
         if reason:
             raise Problem(
-                "hub.unsafe_path", "the file list from %s" % endpoint, "entry %r %s" % (entry.path, reason),
+                "hub.unsafe_path",
+                "the file list from %s" % endpoint,
+                "entry %r %s" % (entry.path, reason),
                 "Do not use this endpoint; nothing was written",
             )
         seen.add(entry.path)
@@ -95,7 +98,8 @@ def check_entries(entries: list[FileEntry], endpoint: str) -> list[FileEntry]:
         for depth in range(1, len(parts)):
             if "/".join(parts[:depth]) in seen:
                 raise Problem(
-                    "hub.unsafe_path", "the file list from %s" % endpoint,
+                    "hub.unsafe_path",
+                    "the file list from %s" % endpoint,
                     "%r is both a file and a directory" % "/".join(parts[:depth]),
                     "Do not use this endpoint; nothing was written",
                 )
@@ -133,7 +137,8 @@ def _check_hashes(entry: FileEntry, endpoint: str) -> None:
         good = False
     if not good:
         raise Problem(
-            "hub.bad_listing", "the file list from %s" % endpoint,
+            "hub.bad_listing",
+            "the file list from %s" % endpoint,
             "'%s' (%d bytes) has no hash that could verify it" % (entry.path, entry.size),
             "Use another endpoint or source for this model",
         )

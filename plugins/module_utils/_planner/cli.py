@@ -19,7 +19,7 @@ from typing import Any, Sequence
 
 from .errors import InvalidRequest
 from .plan import plan
-from .table import render
+from .report.table import render
 
 MAX_REQUEST_BYTES = 64 * 2**20
 

@@ -10,15 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 from . import releases
-from .cpu_plan import plan_on_cpu
-from .engine_args import lint
+from .arguments.lint import lint
 from .errors import PlanError
-from .gpu_plan import plan_on_gpus
-from .hardware import check_quantization
-from .model import read_model
-from .placement import Resources
+from .layout.cpu_plan import plan_on_cpu
+from .layout.gpu_plan import plan_on_gpus
+from .layout.hardware import check_quantization
+from .layout.placement import Resources
+from .memory.weights import weights_bytes
+from .model.info import read_model
 from .request import Request, parse_request
-from .weights import weights_bytes
 
 SCHEMA = 1
 

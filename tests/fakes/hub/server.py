@@ -175,10 +175,22 @@ class Handler(BaseHTTPRequestHandler):
         tree = self.hf_find(id, rev)
         if tree:
             siblings = [{"rfilename": each} for each in tree.blobs]
-            self.answer(200, {
-                "_id": "0", "id": id, "modelId": id, "sha": tree.commit, "private": False, "gated": False,
-                "disabled": False, "tags": [], "downloads": 0, "likes": 0, "siblings": siblings,
-            })
+            self.answer(
+                200,
+                {
+                    "_id": "0",
+                    "id": id,
+                    "modelId": id,
+                    "sha": tree.commit,
+                    "private": False,
+                    "gated": False,
+                    "disabled": False,
+                    "tags": [],
+                    "downloads": 0,
+                    "likes": 0,
+                    "siblings": siblings,
+                },
+            )
 
     def hf_tree(self, id: str, rev: str) -> None:
         tree = self.hf_find(id, rev)
@@ -218,10 +230,16 @@ class Handler(BaseHTTPRequestHandler):
         # Large files come from another host, as from the real hub.
         host, _sep, port = self.headers.get("Host", "localhost").rpartition(":")
         other = "localhost" if host == "127.0.0.1" else host
-        self.answer(302, b"", {
-            **headers, "X-Linked-Size": str(blob.size), "X-Linked-Etag": '"%s"' % blob.sha256,
-            "Location": "http://%s:%s/cdn/%s?signature=not-for-logs" % (other, port, blob.sha256),
-        })
+        self.answer(
+            302,
+            b"",
+            {
+                **headers,
+                "X-Linked-Size": str(blob.size),
+                "X-Linked-Etag": '"%s"' % blob.sha256,
+                "Location": "http://%s:%s/cdn/%s?signature=not-for-logs" % (other, port, blob.sha256),
+            },
+        )
 
     def cdn(self, sha256: str) -> None:
         """The store of large files: as another host it refuses a token, as the real one does next to a signed URL."""
@@ -281,20 +299,34 @@ class Handler(BaseHTTPRequestHandler):
         folders = {"/".join(each[:depth]) for each in parts for depth in range(1, len(each))}
         entries: list[dict[str, Any]] = [
             {"Path": each, "Name": each.rpartition("/")[2], "Type": "tree", "Size": 0, "Sha256": ""}
-            for each in sorted(folders) if each != root and each.startswith(root)
+            for each in sorted(folders)
+            if each != root and each.startswith(root)
         ]
         entries += [self.ms_entry(each, tree.commit) for each in inside]
         if self.query.get("Recursive", "").lower() != "true":
             depth = root.count("/") + 1 if root else 0
             entries = [each for each in entries if each["Path"].count("/") == depth]
         # The real one cuts off without a word, and leaves the full commit empty.
-        self.ms_data({"Files": entries[:MODELSCOPE_CAP], "IsVisual": 0,
-                      "LatestCommitter": {"Id": "", "ShortId": tree.commit[:8]}})
+        self.ms_data(
+            {
+                "Files": entries[:MODELSCOPE_CAP],
+                "IsVisual": 0,
+                "LatestCommitter": {"Id": "", "ShortId": tree.commit[:8]},
+            }
+        )
 
     def ms_entry(self, blob: Blob, commit: str) -> dict[str, Any]:
         path = self.listed(blob)
-        return {"Path": path, "Name": path.rpartition("/")[2], "Type": "blob", "Revision": commit,
-                "Sha256": blob.sha256, "Size": blob.size, "IsLFS": blob.lfs, "Mode": "33188"}
+        return {
+            "Path": path,
+            "Name": path.rpartition("/")[2],
+            "Type": "blob",
+            "Revision": commit,
+            "Sha256": blob.sha256,
+            "Size": blob.size,
+            "IsLFS": blob.lfs,
+            "Mode": "33188",
+        }
 
     def ms_content(self, id: str) -> None:
         tree = self.ms_find(id, self.query.get("Revision", "master"))

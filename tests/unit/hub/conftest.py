@@ -86,7 +86,7 @@ def run_module(name: str, arguments: dict[str, Any], check: bool = False, **more
     process = start_module(name, arguments, check, **more)
     text, _none = process.communicate(timeout=120)
     try:
-        answer = json.loads(text[text.index("{"):text.rindex("}") + 1])
+        answer = json.loads(text[text.index("{") : text.rindex("}") + 1])
     except ValueError:
         answer = {}
     return Result(process.returncode, text, answer)
@@ -107,8 +107,14 @@ def start_module(
         "runpy.run_module('%s.%s', run_name='__main__')" % (MODULES, name)
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, env=environment, umask=umask)
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment,
+        umask=umask,
+    )
     assert process.stdin
     process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}))
     process.stdin.close()
@@ -119,18 +125,29 @@ def start_module(
 def play(name: str, tmp_path: Path, variables: dict[str, object]) -> str:
     """Run one of the playbooks against this machine, with nothing about proxies but what ``variables`` say."""
     more = {
-        "ansible_connection": "local", "ansible_python_interpreter": sys.executable, "ansible_become": False,
-        "gpufleet_gpu_hosts": "here", "gpufleet_webui_hosts": "none", "vllm_device": "cpu",
-        "gpufleet_secrets_dir": str(tmp_path / "secrets"), "model_store_path": str(tmp_path / "store"),
-        "ansible_async_dir": str(tmp_path / "async"), **variables,
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "ansible_become": False,
+        "gpufleet_gpu_hosts": "here",
+        "gpufleet_webui_hosts": "none",
+        "vllm_device": "cpu",
+        "gpufleet_secrets_dir": str(tmp_path / "secrets"),
+        "model_store_path": str(tmp_path / "store"),
+        "ansible_async_dir": str(tmp_path / "async"),
+        **variables,
     }
     (tmp_path / "variables.json").write_text(json.dumps(more))
     (tmp_path / "hosts").write_text("here\n")
     environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(tmp_path / "hosts"),
-               "-e", "@%s" % (tmp_path / "variables.json"), "playbooks/%s.yml" % name]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    command = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        "-i",
+        str(tmp_path / "hosts"),
+        "-e",
+        "@%s" % (tmp_path / "variables.json"),
+        "playbooks/%s.yml" % name,
+    ]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     return done.stdout + done.stderr
 
 

@@ -30,23 +30,27 @@ def real_client(source: str, hub: Hub, directory: Path, revision: str | None = N
     """Download with the hub's own client, in a process of its own: it reads its settings when it is imported."""
     home = directory.with_name(directory.name + "-home")
     environment = {
-        "PATH": os.environ["PATH"], "HOME": str(home), "no_proxy": "*", "HF_ENDPOINT": hub.url,
-        "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "MODELSCOPE_ENDPOINT": hub.url,
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "no_proxy": "*",
+        "HF_ENDPOINT": hub.url,
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "MODELSCOPE_ENDPOINT": hub.url,
     }
     if token:
         environment.update(HF_TOKEN=token, MODELSCOPE_API_TOKEN=token)
     program = CLIENTS[source] % (MODEL, directory, revision)
     done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False)
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return directory
 
 
 @pytest.mark.parametrize("token", ["", "right-token-1234"])
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_real_client_reads_our_hub(
-    start_hub: Callable[..., Hub], tmp_path: Path, source: str, token: str
-) -> None:
+def test_the_real_client_reads_our_hub(start_hub: Callable[..., Hub], tmp_path: Path, source: str, token: str) -> None:
     original = tmp_path / "root" / MODEL
     make_model(original)
     hub = start_hub(token=token) if token else start_hub()
@@ -102,8 +106,15 @@ def test_listing_of_modelscope_that_is_cut_off(
 
 def test_the_hub_as_a_program(tmp_path: Path) -> None:
     make_model(tmp_path / "root" / MODEL)
-    command = [sys.executable, "-m", "tests.fakes.hub", "--root", str(tmp_path / "root"),
-               "--port-file", str(tmp_path / "port")]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.fakes.hub",
+        "--root",
+        str(tmp_path / "root"),
+        "--port-file",
+        str(tmp_path / "port"),
+    ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

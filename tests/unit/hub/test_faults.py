@@ -47,8 +47,13 @@ def refused(wish: Wish, code: str, retries: int = 2) -> Problem:
 
 
 def module_arguments(hub: Hub, tmp_path: Path) -> dict[str, Any]:
-    return {"id": MODEL, "source": "huggingface", "endpoints": {"huggingface": hub.url}, "workers": 1,
-            "store": str(tmp_path / "store")}
+    return {
+        "id": MODEL,
+        "source": "huggingface",
+        "endpoints": {"huggingface": hub.url},
+        "workers": 1,
+        "store": str(tmp_path / "store"),
+    }
 
 
 # -- killed
@@ -94,6 +99,7 @@ def test_killed_in_the_middle_of_a_repair(hub: Hub, wish: Maker) -> None:
     rename = os.rename
     pid = os.fork()
     if not pid:
+
         def once(source: str, target: str) -> None:
             os.rename = lambda *_names: os.kill(os.getpid(), signal.SIGKILL)
             rename(source, target)
@@ -148,8 +154,10 @@ def test_stall(hub: Hub, wish: Maker) -> None:
 
 
 def test_busy_hub_is_given_its_time(hub: Hub, wish: Maker) -> None:
-    hub.fault({"match": CONTENT, "status": 429, "headers": {"Retry-After": "1"}, "times": 1},
-              {"match": CONTENT, "status": 503, "times": 2})
+    hub.fault(
+        {"match": CONTENT, "status": 429, "headers": {"Retry-After": "1"}, "times": 1},
+        {"match": CONTENT, "status": 503, "times": 2},
+    )
     begun = time.monotonic()
     outcome = fetch(wish(hub))
     assert_whole(outcome.path, hub.root / MODEL)
@@ -252,10 +260,21 @@ def test_a_file_that_is_listed_but_not_there(hub: Hub, wish: Maker) -> None:
 
 
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("path", [
-    "../escaped.json", "/tmp/escaped.json", "a/../../escaped.json", "..", "a//b", "a\\b", "a\nb", ".gpufleet.json",
-    "config.json/x", "generation_config.json",
-])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../escaped.json",
+        "/tmp/escaped.json",
+        "a/../../escaped.json",
+        "..",
+        "a//b",
+        "a\\b",
+        "a\nb",
+        ".gpufleet.json",
+        "config.json/x",
+        "generation_config.json",
+    ],
+)
 def test_unsafe_paths_are_refused(hub: Hub, wish: Maker, tmp_path: Path, source: str, path: str) -> None:
     hub.fault({"match": "/tree/|/repo/files", "replace": {"old": "empty.txt", "new": path}})
     before = set(tmp_path.rglob("*"))
@@ -289,9 +308,16 @@ def test_tokens(start_hub: Callable[..., Hub], tmp_path: Path, source: str) -> N
     guarded = start_hub(token="right-token-1234")
 
     def run(token: str) -> Result:
-        result = run_module("model_snapshot", {
-            "id": MODEL, "source": source, "endpoints": {source: guarded.url}, "store": str(tmp_path / "store"),
-            "tokens": {source: token} if token else {}})
+        result = run_module(
+            "model_snapshot",
+            {
+                "id": MODEL,
+                "source": source,
+                "endpoints": {source: guarded.url},
+                "store": str(tmp_path / "store"),
+                "tokens": {source: token} if token else {},
+            },
+        )
         assert not token or token not in result.text
         return result
 

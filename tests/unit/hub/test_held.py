@@ -61,7 +61,8 @@ def test_the_store_answers_as_the_hub_did(hub: Hub, wish: Maker, source: str, pi
     if not pinned:
         assert again["requested_revision"] == first["requested_revision"]
     assert [(each["path"], each["size"]) for each in again["files"]] == [
-        (each["path"], each["size"]) for each in first["files"]]
+        (each["path"], each["size"]) for each in first["files"]
+    ]
 
 
 def test_a_model_without_a_revision_stays_when_the_branch_moves(hub: Hub, wish: Maker) -> None:
@@ -152,9 +153,13 @@ def test_the_playbooks_need_no_hub_for_what_is_there(hub: Hub, wish: Maker, tmp_
     """Whether this machine could be a host does not matter: what counts is that nothing is wrong with the model."""
     fetch(wish(hub))
     hub.stop()
-    text = play("preflight", tmp_path, {
-        "vllm_deployments": [{"name": "small", "model": {"source": BOTH, "id": MODEL}}],
-        "gpufleet_hub_endpoints": {each: [NOWHERE] for each in BOTH},
-    })
+    text = play(
+        "preflight",
+        tmp_path,
+        {
+            "vllm_deployments": [{"name": "small", "model": {"source": BOTH, "id": MODEL}}],
+            "gpufleet_hub_endpoints": {each: [NOWHERE] for each in BOTH},
+        },
+    )
     assert "TASK [resolve | Read the host]" in text, text
     assert "hub.unreachable" not in text, text

@@ -54,7 +54,8 @@ def test_a_header_longer_than_the_first_read(start_hub: Callable[..., Hub], tmp_
     directory.mkdir(parents=True)
     (directory / "config.json").write_text("{}")
     header = json.dumps(
-        {"layer.%06d" % n: {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [n, n + 1]} for n in range(3000)})
+        {"layer.%06d" % n: {"dtype": "F8_E4M3", "shape": [1], "data_offsets": [n, n + 1]} for n in range(3000)}
+    )
     (directory / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(3000))
     hub = start_hub()
     for noise in ({}, {"match": "/cdn/", "no_range": True}):
@@ -74,7 +75,8 @@ def test_a_directory(tmp_path: Path) -> None:
     model = read_model(local(), str(directory), read_tensors=True)
     assert (model["id"], model["source"], model["endpoint"], model["path"]) == ("model", "path", None, str(directory))
     assert len(model["tensors"]) == 25 and {each["path"] for each in model["files"]} == {
-        each.name for each in directory.iterdir() if each.is_file()}
+        each.name for each in directory.iterdir() if each.is_file()
+    }
     again = read_model(local(), str(directory), read_tensors=False)
     assert again["revision"] == model["revision"] and again["tensors"] is None
     config = (directory / "config.json").read_text()
@@ -107,13 +109,16 @@ def test_no_config(tiny_hub: Hub, wish: Maker, tmp_path: Path) -> None:
             read_model(wanted, path, read_tensors=False)
 
 
-@pytest.mark.parametrize(("names", "weights"), [
-    (["a.safetensors", "a.bin"], ["a.safetensors"]),
-    (["consolidated.safetensors", "model-1.safetensors"], ["model-1.safetensors"]),
-    (["consolidated.safetensors"], ["consolidated.safetensors"]),
-    (["original/a.safetensors", "a.bin", "training_args.bin"], ["a.bin"]),
-    (["config.json"], []),
-])
+@pytest.mark.parametrize(
+    ("names", "weights"),
+    [
+        (["a.safetensors", "a.bin"], ["a.safetensors"]),
+        (["consolidated.safetensors", "model-1.safetensors"], ["model-1.safetensors"]),
+        (["consolidated.safetensors"], ["consolidated.safetensors"]),
+        (["original/a.safetensors", "a.bin", "training_args.bin"], ["a.bin"]),
+        (["config.json"], []),
+    ],
+)
 def test_what_counts_as_weights(names: list[str], weights: list[str]) -> None:
     assert [each.path for each in weight_files([FileEntry(each, 1) for each in names])] == weights
 

@@ -62,6 +62,7 @@ def test_rounding_to_bfloat16() -> None:
 
 def write_gguf(path: Path, tensors: dict[str, tuple[tuple[int, ...], int, bytes]]) -> None:
     """A small GGUF file; shapes as in the file, innermost first."""
+
     def text(value: str) -> bytes:
         return struct.pack("<Q", len(value.encode())) + value.encode()
 
@@ -79,10 +80,14 @@ def test_gguf(tmp_path: Path) -> None:
     quants = bytes(low | (15 - low) << 4 for low in range(16))
     q4_1 = struct.pack("<ee", 0.5, -1.0) + quants
     q8_0 = struct.pack("<e", 0.25) + struct.pack("<32b", *range(-16, 16))
-    write_gguf(tmp_path / "x.gguf", {
-        "f": ((3, 2), 0, struct.pack("<6f", *range(6))),
-        "q4": ((32, 1), 3, q4_1), "q8": ((32, 2), 8, q8_0 + q8_0),
-    })
+    write_gguf(
+        tmp_path / "x.gguf",
+        {
+            "f": ((3, 2), 0, struct.pack("<6f", *range(6))),
+            "q4": ((32, 1), 3, q4_1),
+            "q8": ((32, 2), 8, q8_0 + q8_0),
+        },
+    )
     gguf = Gguf(tmp_path / "x.gguf")
     assert gguf.meta == {"a.list": ["Ġa", "b"], "a.number": 0.5}
     assert gguf.floats("f").tolist() == [[0, 1, 2], [3, 4, 5]]

@@ -62,9 +62,7 @@ def arguments(url: str, tmp_path: Path) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("spelling", [str.lower, str.upper])
-def test_http_proxy(
-    proxy: tuple[str, list[str]], tmp_path: Path, spelling: Callable[[str], str]
-) -> None:
+def test_http_proxy(proxy: tuple[str, list[str]], tmp_path: Path, spelling: Callable[[str], str]) -> None:
     url, seen = proxy
     proxies = {spelling("http_proxy"): url, "no_proxy": ""}
     wanted = arguments("http://" + NAME, tmp_path)
@@ -82,8 +80,9 @@ def test_https_proxy(proxy: tuple[str, list[str]], tmp_path: Path) -> None:
     url, seen = proxy
     for module in ("model_info", "model_snapshot"):
         wanted = arguments("https://" + NAME, tmp_path)
-        assert run_module(
-            module, wanted, proxies={"https_proxy": url, "no_proxy": ""}).answer["code"] == "hub.unreachable"
+        assert (
+            run_module(module, wanted, proxies={"https_proxy": url, "no_proxy": ""}).answer["code"] == "hub.unreachable"
+        )
         assert set(seen) == {"CONNECT %s:443" % NAME}
         seen.clear()
 
@@ -103,13 +102,20 @@ def test_the_playbooks_hand_over_the_proxy(hub: Hub, proxy: tuple[str, list[str]
     proxies = {"gpufleet_proxy_env": {"http_proxy": url}}
     endpoints = {"gpufleet_hub_endpoints": {"huggingface": ["http://" + NAME]}}
     # Whether this machine could be a host does not matter: the models are read before that is judged.
-    text = play("preflight", tmp_path, {
-        "vllm_deployments": [{"name": "small", "model": model}], **endpoints, **proxies})
+    text = play(
+        "preflight", tmp_path, {"vllm_deployments": [{"name": "small", "model": model}], **endpoints, **proxies}
+    )
     assert any("/api/models/" in each for each in seen), text
     seen.clear()
-    commit = run_module("model_info", {
-        "id": MODEL, "source": "huggingface", "endpoints": {"huggingface": hub.url}, "read_tensors": False,
-    }).answer["model"]["revision"]
+    commit = run_module(
+        "model_info",
+        {
+            "id": MODEL,
+            "source": "huggingface",
+            "endpoints": {"huggingface": hub.url},
+            "read_tensors": False,
+        },
+    ).answer["model"]["revision"]
     spec = {"name": "small", "model": {"id": MODEL, "source": "huggingface", "revision": commit}}
     text = play("fetch_models", tmp_path, {"gpufleet_specs": [spec], **endpoints, **proxies})
     assert any("/cdn/" in each for each in seen), text

@@ -53,8 +53,15 @@ def test_an_own_store_goes_whole(store: Path, hub: Hub, wish: Maker) -> None:
 
 def test_what_others_put_there_stays(store: Path, hub: Hub, wish: Maker, tmp_path: Path) -> None:
     """The store is a data disk: notes, a model that was copied by hand, a link, a folder with a name like ours."""
-    foreign = ["notes.txt", "lost+found/x", "acme/lora/adapter.bin", "acme/small/%s/config.json" % COMMIT,
-               ".work/other-program", ".locks/their.lock", "acme/other/readme"]
+    foreign = [
+        "notes.txt",
+        "lost+found/x",
+        "acme/lora/adapter.bin",
+        "acme/small/%s/config.json" % COMMIT,
+        ".work/other-program",
+        ".locks/their.lock",
+        "acme/other/readme",
+    ]
     for name in foreign:
         (store / name).parent.mkdir(parents=True, exist_ok=True)
         (store / name).write_text("foreign")
@@ -103,8 +110,9 @@ def test_a_model_comes_back_after_its_store_went(store: Path, hub: Hub, wish: Ma
 def test_the_module_without_an_id(store: Path) -> None:
     (store / "notes.txt").write_text("foreign")
     arguments = {"store": str(store), "state": "absent"}
-    assert "revision is given without id" in run_module(
-        "model_snapshot", {**arguments, "revision": COMMIT}).answer["msg"]
+    assert (
+        "revision is given without id" in run_module("model_snapshot", {**arguments, "revision": COMMIT}).answer["msg"]
+    )
     gone = run_module("model_snapshot", arguments)
     assert gone.answer["changed"] is True and tree(store) == {"notes.txt"}
     assert run_module("model_snapshot", arguments).answer["changed"] is False

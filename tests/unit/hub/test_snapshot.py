@@ -76,7 +76,10 @@ def test_check_mode_counts_and_writes_nothing(hub: Hub, wish: Maker) -> None:
 def test_patterns(hub: Hub, wish: Maker) -> None:
     some = fetch(wish(hub, allow_patterns=["*.json", "docs/"], ignore_patterns=["generation*"]))
     assert {each.name for each in Path(some.path).rglob("*") if each.is_file()} == {
-        ".gpufleet.json", "config.json", "read me#1.md"}
+        ".gpufleet.json",
+        "config.json",
+        "read me#1.md",
+    }
     whole = fetch(wish(hub, revision=some.revision))
     assert whole.changed, "a snapshot of some files is not taken for all of them"
     assert_whole(whole.path, hub.root / MODEL)

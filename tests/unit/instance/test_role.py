@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import deployment_schema
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory import deployment_schema
 
 from tests.tools.tracked import ROOT
 

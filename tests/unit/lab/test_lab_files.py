@@ -19,8 +19,10 @@ from tests.lab.lab import Lab, LabError, alive, read_json, start_time, write_jso
 
 def make_host(lab: Lab, name: str, **more: object) -> None:
     (lab.hosts_dir / name).mkdir(parents=True)
-    write_json(lab.hosts_dir / name / "host.json", {
-        "name": name, "net": "host", "address": "127.0.0.1", "port": 2222, "index": 0, **more})
+    write_json(
+        lab.hosts_dir / name / "host.json",
+        {"name": name, "net": "host", "address": "127.0.0.1", "port": 2222, "index": 0, **more},
+    )
 
 
 def test_names_come_from_the_place_alone(tmp_path: Path) -> None:
@@ -65,8 +67,10 @@ def test_a_reused_pid_is_not_taken_for_the_keeper(tmp_path: Path) -> None:
     assert not alive(None, None)
     lab = Lab(tmp_path)
     make_host(lab, "one")
-    write_json(lab.hosts_dir / "one" / "status.json",
-               {"phase": "running", "leader": 1, "boots": 1, "keeper": me, "keeper_start": "1"})
+    write_json(
+        lab.hosts_dir / "one" / "status.json",
+        {"phase": "running", "leader": 1, "boots": 1, "keeper": me, "keeper_start": "1"},
+    )
     assert lab.status("one")["phase"] == "stopped"
     assert lab.status("one")["leader"] is None
 
@@ -89,11 +93,14 @@ def test_inventory_is_yaml_that_ssh_understands(tmp_path: Path) -> None:
     assert "stricthostkeychecking true" in shown
 
 
-@pytest.mark.parametrize(("text", "expected"), [
-    ("/etc:/mnt", ("/etc", "/mnt", False)),
-    ("/etc:/mnt:ro", ("/etc", "/mnt", True)),
-    ("/etc", ("/etc", "/etc", False)),
-])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("/etc:/mnt", ("/etc", "/mnt", False)),
+        ("/etc:/mnt:ro", ("/etc", "/mnt", True)),
+        ("/etc", ("/etc", "/etc", False)),
+    ],
+)
 def test_binds(text: str, expected: tuple[str, str, bool]) -> None:
     assert host._bind(text) == expected
 
@@ -107,14 +114,24 @@ def test_bad_binds(text: str) -> None:
 def test_pip_settings_join_files_and_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
-    monkeypatch.setattr(machine, "_pip_config_list", lambda: (
-        "global.extra-index-url='file:///some/simple https://x.invalid/simple'\nglobal.cert='/elsewhere.crt'\n"
-        "install.no-compile='1'\nfreeze.all='1'\n:env:.timeout='5'\n"))
+    monkeypatch.setattr(
+        machine,
+        "_pip_config_list",
+        lambda: (
+            "global.extra-index-url='file:///some/simple https://x.invalid/simple'\nglobal.cert='/elsewhere.crt'\n"
+            "install.no-compile='1'\nfreeze.all='1'\n:env:.timeout='5'\n"
+        ),
+    )
     monkeypatch.setenv("PIP_FIND_LINKS", f"{tmp_path} /does/not/exist")
     monkeypatch.setenv("PIP_CACHE_DIR", "/somewhere")
     settings = machine.pip_settings()
-    assert settings == {"extra-index-url": "file:///some/simple https://x.invalid/simple", "timeout": "5",
-                        "cert": str(machine.BUNDLE), "no-compile": "1", "find-links": f"{tmp_path} /does/not/exist"}
+    assert settings == {
+        "extra-index-url": "file:///some/simple https://x.invalid/simple",
+        "timeout": "5",
+        "cert": str(machine.BUNDLE),
+        "no-compile": "1",
+        "find-links": f"{tmp_path} /does/not/exist",
+    }
     assert machine.local_indexes(settings) == [str(tmp_path)]
 
 
@@ -124,12 +141,20 @@ def test_an_index_folder_is_shown_with_the_files_beside_it(tmp_path: Path) -> No
 
 
 def test_mirrors_of_both_source_formats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_apt_sources", lambda: [
-        ("https://third.invalid/node", "nodistro"), ("https://mirror.invalid/debian-security", "bookworm-security"),
-        ("https://mirror.invalid/debian", "bookworm"), ("https://mirror.invalid/debian", "bookworm-updates")])
+    monkeypatch.setattr(
+        machine,
+        "_apt_sources",
+        lambda: [
+            ("https://third.invalid/node", "nodistro"),
+            ("https://mirror.invalid/debian-security", "bookworm-security"),
+            ("https://mirror.invalid/debian", "bookworm"),
+            ("https://mirror.invalid/debian", "bookworm-updates"),
+        ],
+    )
     assert machine.sources_list("trixie") == (
         "deb https://mirror.invalid/debian trixie main\ndeb https://mirror.invalid/debian trixie-updates main\n"
-        "deb https://mirror.invalid/debian-security trixie-security main\n")
+        "deb https://mirror.invalid/debian-security trixie-security main\n"
+    )
     monkeypatch.setattr(machine, "_apt_sources", list)
     assert machine.sources_list("trixie") == ""
 

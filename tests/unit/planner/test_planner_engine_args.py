@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import arguments_0_32, engine_args, families
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import families
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import lint as engine_args
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import release_0_32 as arguments_0_32
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 
 RELEASE = (0, 32, 0)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import kv_cache, model, weights
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv import cache as kv_cache
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import weights
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model import info as model
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InventoryError
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.merge import merge_deployments
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.merge import merge_deployments
 from hypothesis import given
 from hypothesis import strategies as st
 

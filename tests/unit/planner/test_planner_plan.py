@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.table import render
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.report.table import render
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import arguments_0_32
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import release_0_32 as arguments_0_32
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 from hypothesis import given, settings

@@ -17,7 +17,10 @@ from ansible_collections.gpufleet.vllm.plugins.filter import (
     public_specs,
     vllm_plan,
 )
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.specs import revision, start_timeout_seconds
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.inventory.specs import (
+    revision,
+    start_timeout_seconds,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 GIB = 2**30

@@ -10,8 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping
 
-from . import releases
-from .engine_args import kind_of
+from .. import releases
+from .lint import kind_of
 
 
 def config_file(settings: Mapping[str, Any], version: str) -> dict[str, Any]:

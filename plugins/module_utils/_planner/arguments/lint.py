@@ -13,13 +13,13 @@ import json
 import re
 from typing import Any, Mapping
 
-from . import arguments_0_32
-from .errors import PlanError
+from ..errors import PlanError
+from ..values import kind, shown
+from . import release_0_32
 from .retired import REFUSED_VALUES, REMOVED, RESERVED
-from .values import kind, shown
 
 # Catalogues by release; a release between two is checked against the nearest lower one, older ones against the oldest.
-CATALOGUES: dict[tuple[int, ...], Any] = {(0, 32, 0): arguments_0_32}
+CATALOGUES: dict[tuple[int, ...], Any] = {(0, 32, 0): release_0_32}
 _KIND: dict[tuple[int, ...], dict[str, str]] = {
     version: {name: key for key, names in catalogue.KINDS.items() for name in names}
     for version, catalogue in CATALOGUES.items()

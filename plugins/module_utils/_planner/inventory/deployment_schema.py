@@ -11,8 +11,8 @@ import posixpath
 import re
 from typing import Any, Callable, Mapping
 
-from .errors import InventoryError
-from .values import kind, shown
+from ..errors import InventoryError
+from ..values import kind, shown
 
 NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}")
 _MODEL_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)

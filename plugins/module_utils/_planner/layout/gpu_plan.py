@@ -10,18 +10,20 @@ from __future__ import annotations
 from math import floor
 from typing import Any, Mapping
 
-from . import kv_cache, memory, releases
+from .. import releases
+from ..errors import PlanError
+from ..kv import cache as kv_cache
+from ..memory import accounting as memory
+from ..memory.accounting import GIB, MIB
+from ..memory.weights import rank_bytes
+from ..model.info import ModelInfo
+from ..request import Deployment, Gpu, GpuWish, Request
+from ..settings import Settings
 from .cpu_plan import check_length, kv_dict, kv_width
-from .errors import PlanError
 from .hardware import batch_defaults, check_driver, check_dtype, default_build, refusal
-from .memory import GIB, MIB
-from .model import ModelInfo
 from .parallel import check_tensor_parallel, divides
 from .placement import Resources
-from .request import Deployment, Gpu, GpuWish, Request
 from .serving import decide_serving
-from .settings import Settings
-from .weights import rank_bytes
 
 CONTEXT_BYTES = 512 * MIB  # what CUDA itself takes before the engine looks at the card
 COUNTS = (1, 2, 4, 8)

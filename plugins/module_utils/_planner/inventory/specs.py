@@ -12,8 +12,8 @@ import json
 from math import ceil
 from typing import Any, Mapping, Sequence
 
-from .config_file import config_file
-from .errors import InventoryError
+from ..arguments.config_file import config_file
+from ..errors import InventoryError
 
 MODELS_DIR = "/var/lib/gpufleet/models"
 RUNTIMES_DIR = "/opt/gpufleet/runtimes"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
-from .model import ModelInfo
+from ..model.info import ModelInfo
 from .weights import round_up
 
 GIB = 2**30

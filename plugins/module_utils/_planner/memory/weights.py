@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from .errors import PlanError
-from .model import MLA, ModelInfo
-from .request import Model
+from ..errors import PlanError
+from ..model.info import MLA, ModelInfo
+from ..request import Model
 
 TENSOR_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
-from .model import Layer, ModelInfo
+from ..model.info import Layer, ModelInfo
 
 KV_DTYPE_BYTES = {
     "auto": 0, "bfloat16": 2, "float16": 2, "half": 2, "float32": 4,

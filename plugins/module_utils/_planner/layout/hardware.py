@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
-from .errors import PlanError
-from .memory import GIB
-from .model import ModelInfo
-from .request import Gpu
+from ..errors import PlanError
+from ..memory.accounting import GIB
+from ..model.info import ModelInfo
+from ..request import Gpu
 
 # Builds of vLLM for CUDA, with what the CUDA they bring demands. Drivers of the data-centre branches 535 and 570 could
 # carry a newer CUDA by its compatibility package; nothing installs that, so they are too old here.

@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from .families import FALLBACK_TOOL_PARSER, parsers
-from .model import ModelInfo
-from .settings import Settings
+from ..arguments.families import FALLBACK_TOOL_PARSER, parsers
+from ..model.info import ModelInfo
+from ..settings import Settings
 
 
 def decide_serving(settings: Settings, model: ModelInfo, model_id: str | None) -> None:

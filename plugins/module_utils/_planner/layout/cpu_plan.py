@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from typing import Any, Mapping
 
-from . import kv_cache
-from .errors import PlanError
-from .memory import CPU_PROCESS_BYTES, GIB, MIB, Memory, cpu_activation_bytes
-from .model import ModelInfo
+from ..errors import PlanError
+from ..kv import cache as kv_cache
+from ..memory.accounting import CPU_PROCESS_BYTES, GIB, MIB, Memory, cpu_activation_bytes
+from ..memory.weights import round_up
+from ..model.info import ModelInfo
+from ..request import Deployment, Request
+from ..settings import Settings
 from .placement import Resources
-from .request import Deployment, Request
 from .serving import decide_serving
-from .settings import Settings
-from .weights import round_up
 
 DEFAULT_LENGTH = 4096
 DEFAULT_SEQS = 4

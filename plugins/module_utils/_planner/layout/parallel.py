@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from .errors import PlanError
-from .model import MLA, ModelInfo
-from .weights import round_up
+from ..errors import PlanError
+from ..memory.weights import round_up
+from ..model.info import MLA, ModelInfo
 
 
 def check_tensor_parallel(model: ModelInfo, size: int) -> None:

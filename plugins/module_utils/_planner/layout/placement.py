@@ -7,9 +7,9 @@
 
 from __future__ import annotations
 
-from .errors import PlanError
-from .memory import CPU_SYSTEM_BYTES
-from .request import Deployment, Gpu, Request
+from ..errors import PlanError
+from ..memory.accounting import CPU_SYSTEM_BYTES
+from ..request import Deployment, Gpu, Request
 
 
 class Resources:

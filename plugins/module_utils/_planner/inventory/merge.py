@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from typing import Any, Mapping, Sequence
 
+from ..errors import InvalidRequest, InventoryError
+from ..values import plain
 from . import deployment_schema as schema
-from .errors import InvalidRequest, InventoryError
-from .values import plain
 
 VARIABLE = re.compile(r"vllm_deployments(__\w+)?")
 DEFAULT_DEPLOYMENT = {"name": "qwen3-4b", "model": {"source": ["modelscope", "huggingface"], "id": "Qwen/Qwen3-4B"}}
