@@ -16,7 +16,6 @@ from .layout.cpu_plan import plan_on_cpu
 from .layout.gpu_plan import plan_on_gpus
 from .layout.hardware import check_quantization
 from .layout.placement import Resources
-from .memory.weights import weights_bytes
 from .model.info import read_model
 from .request import Request, parse_request
 
@@ -49,10 +48,9 @@ def answer(request: Request) -> dict[str, Any]:
             user, remarks = lint(deployment.engine_args, version)
             model = read_model(deployment.model.config)
             check_quantization(model, user.get("quantization"), version)
-            total, origin = weights_bytes(deployment.model, model, user.get("quantization"))
             device = deployment.device or request.device
             planner = plan_on_cpu if device == "cpu" else plan_on_gpus
-            instance = planner(request, resources, deployment, model, total, origin, user, version)
+            instance = planner(request, resources, deployment, model, user, version)
             instance["name"] = deployment.name
             instance["device"] = device
             instance["vllm_version"] = text

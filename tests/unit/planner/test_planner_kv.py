@@ -8,11 +8,17 @@ import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv import cache as kv_cache
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import weights
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model import info as model
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.shape import Shape
 from hypothesis import given
 from hypothesis import strategies as st
 
 RELEASE = (0, 32, 0)
 GIB = 2**30
+
+
+def _shape(tokens: int = 2048, **more: Any) -> Shape:
+    """A synchronous engine of 256 requests with blocks of 16 tokens, unless told otherwise."""
+    return Shape(**{"version": RELEASE, "tokens": tokens, "seqs": 256, "async_scheduling": False, **more})
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
@@ -23,23 +29,23 @@ def test_every_oracle_row_is_met_exactly(configs: dict[str, Any], oracle: list[d
     assert len(oracle) == 108
     for row in oracle:
         info = model.read_model(_plain(configs[row["model"]]))
-        width = kv_cache.element_bytes(row["kv_cache_dtype"], info, info.dtype_bytes)
-        # 32 is the smallest block of the CPU's attention kernels, on which the rows were taken.
-        kv = kv_cache.layout(info.layers, row["block_size"], width, 1, kernel_block=32)
         length, tokens = row["max_model_len"], row["max_num_batched_tokens"]
+        # 32 is the smallest block of the CPU's attention kernels, on which the rows were taken.
+        shape = _shape(tokens, block_size=row["block_size"], kv_dtype=row["kv_cache_dtype"], kernel_block=32)
+        kv = kv_cache.layout(info, shape)
         available = row["kv_available_bytes"]
         one = sum(
             group.layers * kv_cache.blocks_of_request(group, length, kv.block_size, tokens) for group in kv.groups
         )
         assert one * kv.page_bytes == row["one_request_bytes"], row
-        fits = kv_cache.needed_bytes(kv, length, tokens, RELEASE) <= available
+        fits = kv_cache.needed_bytes(kv, length, shape) <= available
         assert fits is row["fits"], row
         if fits:
-            pool = kv_cache.pool(kv, available, length, tokens, RELEASE)
+            pool = kv_cache.pool(kv, available, length, shape)
             assert (pool.num_blocks, pool.tokens) == (row["num_blocks"], row["kv_tokens"]), row
             assert pool.max_concurrency == row["max_concurrency"], row
         else:
-            longest = kv_cache.longest(kv, available, length, tokens, RELEASE)
+            longest = kv_cache.longest(kv, available, length, shape)
             assert longest == row["estimated_length"], row
 
 
@@ -53,30 +59,30 @@ def test_parameters_are_those_vllm_creates(configs: dict[str, Any], oracle: list
 
 def test_qwen3_4b_takes_147456_bytes_a_token(configs: dict[str, Any]) -> None:
     info = model.read_model(configs["Qwen--Qwen3-4B"])
-    kv = kv_cache.layout(info.layers, 16, 2, 1)
+    kv = kv_cache.layout(info, _shape())
     assert kv.token_bytes == 147456
-    assert kv_cache.request_bytes(kv, 40960, 2048) == int(5.625 * GIB)
+    assert kv_cache.request_bytes(kv, 40960, _shape()) == int(5.625 * GIB)
     # The published log says 2.39 GiB and 17,440 tokens.
-    assert kv_cache.pool(kv, 17440 * 147456, 10000, 2048, (0, 10, 2)).tokens == 17440
+    assert kv_cache.pool(kv, 17440 * 147456, 10000, _shape(version=(0, 10, 2))).tokens == 17440
 
 
 def test_llama_8b_on_an_a100_has_460496_tokens(configs: dict[str, Any]) -> None:
     info = model.read_model(configs["meta-llama--Meta-Llama-3.1-8B"])
-    kv = kv_cache.layout(info.layers, 16, 2, 1)
-    pool = kv_cache.pool(kv, 28781 * kv.block_bytes, 131072, 2048, (0, 31, 0))
+    kv = kv_cache.layout(info, _shape())
+    pool = kv_cache.pool(kv, 28781 * kv.block_bytes, 131072, _shape(version=(0, 31, 0)))
     assert (pool.num_blocks, pool.tokens, round(pool.max_concurrency, 4)) == (28781, 460496, 3.5133)
 
 
 def test_kv_heads_are_repeated_when_ranks_outnumber_them(configs: dict[str, Any]) -> None:
     info = model.read_model(configs["Qwen--Qwen3-4B"])
-    one, eight, sixteen = (kv_cache.layout(info.layers, 16, 2, size).token_bytes for size in (1, 8, 16))
+    one, eight, sixteen = (kv_cache.layout(info, _shape(tensor=size)).token_bytes for size in (1, 8, 16))
     assert one == 8 * eight
     assert eight == sixteen
 
 
 def test_a_latent_cache_is_the_same_on_every_rank(configs: dict[str, Any]) -> None:
     info = model.read_model(_plain(configs["deepseek-ai--DeepSeek-V3"]))
-    assert kv_cache.layout(info.layers, 16, 2, 1) == kv_cache.layout(info.layers, 16, 2, 8)
+    assert kv_cache.layout(info, _shape()) == kv_cache.layout(info, _shape(tensor=8))
 
 
 @pytest.mark.parametrize("name", ["Qwen--Qwen3-8B", "openai--gpt-oss-20b", "synth-gemma3-0"])
@@ -90,13 +96,14 @@ def test_more_memory_never_holds_fewer_and_longer_requests_never_more(
     configs: dict[str, Any], name: str, available: int, more: int, length: int, longer: int
 ) -> None:
     info = model.read_model(_plain(configs[name]))
-    kv = kv_cache.layout(info.layers, 16, 2, 1)
-    base = kv_cache.pool(kv, available, length, 4096, RELEASE)
-    assert kv_cache.pool(kv, available + more, length, 4096, RELEASE).tokens >= base.tokens
-    assert kv_cache.pool(kv, available, length + longer, 4096, RELEASE).max_concurrency <= base.max_concurrency
-    longest = kv_cache.longest(kv, available, length, 4096, RELEASE)
+    shape = _shape(4096)
+    kv = kv_cache.layout(info, shape)
+    base = kv_cache.pool(kv, available, length, shape)
+    assert kv_cache.pool(kv, available + more, length, shape).tokens >= base.tokens
+    assert kv_cache.pool(kv, available, length + longer, shape).max_concurrency <= base.max_concurrency
+    longest = kv_cache.longest(kv, available, length, shape)
     assert 0 <= longest <= length
     if longest:
-        assert kv_cache.needed_bytes(kv, longest, 4096, RELEASE) <= available
+        assert kv_cache.needed_bytes(kv, longest, shape) <= available
     if longest < length:
-        assert kv_cache.needed_bytes(kv, longest + 1, 4096, RELEASE) > available
+        assert kv_cache.needed_bytes(kv, longest + 1, shape) > available

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..model.info import Layer, ModelInfo
+from ..shape import Shape
 
 KV_DTYPE_BYTES = {
     "auto": 0, "bfloat16": 2, "float16": 2, "half": 2, "float32": 4,
@@ -49,8 +50,14 @@ def ceil_div(value: int, divisor: int) -> int:
     return -(-value // divisor)
 
 
-def element_bytes(kv_dtype: str, model: ModelInfo, dtype_bytes: int) -> int:
-    return KV_DTYPE_BYTES[kv_dtype] or dtype_bytes
+def element_bytes(shape: Shape) -> int:
+    """Bytes of one element of the cache."""
+    return KV_DTYPE_BYTES[shape.kv_dtype] or shape.width
+
+
+def in_flight(shape: Shape) -> int:
+    """Most tokens that are scheduled at once: an asynchronous scheduler prepares the next batch meanwhile."""
+    return shape.tokens * (2 if shape.async_scheduling else 1)
 
 
 def layer_page_bytes(layer: Layer, block_size: int, width: int, tensor_parallel: int) -> int:
@@ -59,17 +66,16 @@ def layer_page_bytes(layer: Layer, block_size: int, width: int, tensor_parallel:
     return heads * block_size * (layer.head_size + layer.head_size_v) * width
 
 
-def layout(
-    layers: tuple[Layer, ...], block_size: int, width: int, tensor_parallel: int, kernel_block: int = 16
-) -> KvLayout:
-    """Group ``layers`` as vLLM does; ``kernel_block`` is the smallest block that the attention kernels take.
+def layout(model: ModelInfo, shape: Shape, stage: int = 0) -> KvLayout:
+    """Group the layers of one pipeline stage as vLLM does.
 
     Sliding layers start from a block that the kernels take whole, whatever the user asked for; pages are then made
     equal by scaling the others. All layers of the planned models have one width, so one block size results.
     """
+    layers, block_size, width = model.layers, shape.block_size or 16, element_bytes(shape)
     if any(layer.kind == "sliding" for layer in layers):
-        block_size = max(block_size, kernel_block)
-    pages = [layer_page_bytes(layer, block_size, width, tensor_parallel) for layer in layers]
+        block_size = max(block_size, shape.kernel_block)
+    pages = [layer_page_bytes(layer, block_size, width, shape.tensor) for layer in layers]
     kinds: dict[tuple[str, int], int] = {}
     for layer in layers:
         key = (layer.kind, layer.window)
@@ -92,39 +98,40 @@ def blocks_of_request(group: Group, length: int, block_size: int, in_flight: int
     return ceil_div(length, block_size)
 
 
-def request_blocks(kv: KvLayout, length: int, in_flight: int) -> int:
-    return sum(blocks_of_request(group, length, kv.block_size, in_flight) for group in kv.groups)
+def request_blocks(kv: KvLayout, length: int, shape: Shape) -> int:
+    scheduled = in_flight(shape)
+    return sum(blocks_of_request(group, length, kv.block_size, scheduled) for group in kv.groups)
 
 
-def request_bytes(kv: KvLayout, length: int, in_flight: int) -> int:
+def request_bytes(kv: KvLayout, length: int, shape: Shape) -> int:
     """KV bytes that one request of ``length`` tokens holds on one rank, padding of the groups included."""
-    return request_blocks(kv, length, in_flight) * kv.block_bytes
+    return request_blocks(kv, length, shape) * kv.block_bytes
 
 
-def pool(kv: KvLayout, available: int, length: int, in_flight: int, version: tuple[int, ...]) -> KvPool:
-    """What ``available`` bytes hold, counted the way release ``version`` prints it."""
+def pool(kv: KvLayout, available: int, length: int, shape: Shape) -> KvPool:
+    """What ``available`` bytes hold, counted the way the release prints it."""
     blocks = max(0, available) // kv.block_bytes
-    share = Fraction(blocks, request_blocks(kv, length, in_flight))
-    if version >= (0, 20):
+    share = Fraction(blocks, request_blocks(kv, length, shape))
+    if shape.version >= (0, 20):
         tokens = int(share * length)
-    elif version >= (0, 11):
+    elif shape.version >= (0, 11):
         tokens = blocks // len(kv.groups) * kv.block_size
     else:
         tokens = blocks * kv.block_size
     return KvPool(blocks, tokens, float(share))
 
 
-def needed_bytes(kv: KvLayout, length: int, in_flight: int, version: tuple[int, ...]) -> int:
+def needed_bytes(kv: KvLayout, length: int, shape: Shape) -> int:
     """Least KV memory with which the engine starts: one request, and from 0.30 on the null block set apart."""
-    return request_bytes(kv, length, in_flight) + (kv.block_bytes if version >= (0, 30) else 0)
+    return request_bytes(kv, length, shape) + (kv.block_bytes if shape.version >= (0, 30) else 0)
 
 
-def longest(kv: KvLayout, available: int, limit: int, in_flight: int, version: tuple[int, ...]) -> int:
+def longest(kv: KvLayout, available: int, limit: int, shape: Shape) -> int:
     """Longest request, at most ``limit`` tokens, that fits ``available`` bytes; 0 where none does."""
     low, high = 0, limit
     while low < high:
         middle = (low + high + 1) // 2
-        if needed_bytes(kv, middle, in_flight, version) <= available:
+        if needed_bytes(kv, middle, shape) <= available:
             low = middle
         else:
             high = middle - 1

@@ -11,11 +11,13 @@ from typing import Any, Mapping
 
 from ..errors import PlanError
 from ..kv import cache as kv_cache
-from ..memory.accounting import CPU_PROCESS_BYTES, GIB, MIB, Memory, cpu_activation_bytes
-from ..memory.weights import round_up
+from ..memory.accounting import CPU_PROCESS_BYTES, GIB, MIB, Memory
+from ..memory.activation import cpu_activation_bytes
+from ..memory.weights import round_up, stored
 from ..model.info import ModelInfo
 from ..request import Deployment, Request
 from ..settings import Settings
+from ..shape import Shape
 from .placement import Resources
 from .serving import decide_serving
 
@@ -32,8 +34,6 @@ def plan_on_cpu(
     resources: Resources,
     deployment: Deployment,
     model: ModelInfo,
-    weights: int,
-    origin: str,
     user: Mapping[str, Any],
     version: Any,
 ) -> dict[str, Any]:
@@ -54,8 +54,6 @@ def plan_on_cpu(
     settings = Settings(user)
     dtype = settings.decide("dtype", model.dtype, "The type of the checkpoint; the CPU engine computes in it.")
     width = 4 if dtype in ("float32", "float") else 2
-    if width != model.dtype_bytes and origin != "weights_bytes":
-        weights = weights * width // model.dtype_bytes
     settings.decide(
         "enforce-eager", True, "On a CPU the compiler runs for minutes at every start and its work is not kept."
     )
@@ -71,13 +69,27 @@ def plan_on_cpu(
     tokens = max(tokens, 1)
     mla = model.layers[0].kind == "mla"
     block = settings.decide("block-size", MLA_BLOCK_SIZE if mla else BLOCK_SIZE, "vLLM's default on a CPU.", "default")
-    layout = kv_cache.layout(model.layers, block, kv_width(settings, model, width), 1, KERNEL_BLOCK)
+    shape = Shape(
+        version=version,
+        tokens=tokens,
+        seqs=seqs,
+        width=width,
+        kv_dtype=decide_kv_dtype(settings),
+        block_size=block,
+        eager=True,
+        async_scheduling=False,
+        quantization=user.get("quantization"),
+        kernel_block=KERNEL_BLOCK,
+        engine_args=user,
+    )
+    weights = stored(deployment.model, model, shape).total
+    layout = kv_cache.layout(model, shape)
     length = _length(settings, deployment, model)
 
-    process = CPU_PROCESS_BYTES + cpu_activation_bytes(model, tokens, seqs, width)
+    process = CPU_PROCESS_BYTES + cpu_activation_bytes(model, shape)
     free = max(0, resources.memory_bytes or 0)
-    one = round_up(kv_cache.needed_bytes(layout, length, tokens, version), MIB)
-    wanted = round_up(seqs * kv_cache.request_bytes(layout, length, tokens) + layout.block_bytes, MIB)
+    one = round_up(kv_cache.needed_bytes(layout, length, shape), MIB)
+    wanted = round_up(seqs * kv_cache.request_bytes(layout, length, shape) + layout.block_bytes, MIB)
     spare = (free - process - weights) // MIB * MIB
     if "kv-cache-memory-bytes" in user:
         pool_bytes = settings.take("kv-cache-memory-bytes")
@@ -101,7 +113,7 @@ def plan_on_cpu(
             free,
         )  # fmt: skip
     if one > pool_bytes:
-        longest = kv_cache.longest(layout, pool_bytes, length, tokens, version)
+        longest = kv_cache.longest(layout, pool_bytes, length, shape)
         raise PlanError(
             "plan.does_not_fit",
             "One request of %d tokens needs %d bytes of KV cache, and kv-cache-memory-bytes is %d; %d tokens fit."
@@ -124,7 +136,7 @@ def plan_on_cpu(
     memory = Memory(
         free, free, weights, process - CPU_PROCESS_BYTES, CPU_PROCESS_BYTES, 0, pool_bytes, free - wanted_total
     )
-    pool = kv_cache.pool(layout, pool_bytes, length, tokens, version)
+    pool = kv_cache.pool(layout, pool_bytes, length, shape)
     return {
         "settings": settings.finish(),
         "gpu_uuids": [],
@@ -137,8 +149,8 @@ def plan_on_cpu(
     }
 
 
-def kv_width(settings: Settings, model: ModelInfo, dtype_bytes: int) -> int:
-    """Bytes of one element of the KV cache."""
+def decide_kv_dtype(settings: Settings) -> str:
+    """The type of the KV cache's elements."""
     name = settings.decide("kv-cache-dtype", "auto", "The model's own type keeps its accuracy.", "default")
     if name not in kv_cache.KV_DTYPE_BYTES:
         raise PlanError(
@@ -146,7 +158,7 @@ def kv_width(settings: Settings, model: ModelInfo, dtype_bytes: int) -> int:
             "kv-cache-dtype %s cannot be planned yet." % name,
             ("Choose one of %s." % ", ".join(sorted(kv_cache.KV_DTYPE_BYTES)),),
         )
-    return kv_cache.element_bytes(name, model, dtype_bytes)
+    return str(name)
 
 
 def kv_dict(layout: kv_cache.KvLayout, pool: kv_cache.KvPool) -> dict[str, Any]:

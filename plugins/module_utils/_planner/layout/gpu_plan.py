@@ -13,13 +13,16 @@ from typing import Any, Mapping
 from .. import releases
 from ..errors import PlanError
 from ..kv import cache as kv_cache
-from ..memory import accounting as memory
-from ..memory.accounting import GIB, MIB
-from ..memory.weights import rank_bytes
+from ..memory.accounting import GIB, MIB, Memory, Parts, gpu_memory
+from ..memory.activation import activation_bytes
+from ..memory.graphs import graph_bytes
+from ..memory.libraries import non_torch_bytes
+from ..memory.weights import rank_bytes, stored
 from ..model.info import ModelInfo
 from ..request import Deployment, Gpu, GpuWish, Request
 from ..settings import Settings
-from .cpu_plan import check_length, kv_dict, kv_width
+from ..shape import Shape
+from .cpu_plan import check_length, decide_kv_dtype, kv_dict
 from .hardware import batch_defaults, check_driver, check_dtype, default_build, refusal
 from .parallel import check_tensor_parallel, divides
 from .placement import Resources
@@ -34,8 +37,6 @@ def plan_on_gpus(
     resources: Resources,
     deployment: Deployment,
     model: ModelInfo,
-    weights: int,
-    origin: str,
     user: Mapping[str, Any],
     version: Any,
 ) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def plan_on_gpus(
     error: PlanError | None = None
     for gpus in _candidates(resources, deployment, model, user, build):
         try:
-            instance = _on(gpus, deployment, model, weights, origin, user, version)
+            instance = _on(gpus, deployment, model, user, version)
         except PlanError as failure:
             error = failure
             if failure.code != "plan.does_not_fit":
@@ -113,8 +114,6 @@ def _on(
     gpus: list[Gpu],
     deployment: Deployment,
     model: ModelInfo,
-    weights: int,
-    origin: str,
     user: Mapping[str, Any],
     version: Any,
 ) -> dict[str, Any]:
@@ -130,32 +129,40 @@ def _on(
     _decide_dtype(settings, model, gpus)
     dtype = settings.values.get("dtype", model.dtype)
     width = 4 if dtype in ("float32", "float") else 2
-    if width != model.dtype_bytes and origin != "weights_bytes" and model.quantization is None:
-        weights = weights * width // model.dtype_bytes
     if size > 1:
         reason = "The deployment has %d GPUs." if deployment.gpus != GpuWish() else "The fewest GPUs that hold it: %d."
         settings.decide("tensor-parallel-size", size, reason % size)
     tokens, seqs, eager = _decide_batch(settings, deployment, gpus[0], version)
     utilization = _decide_utilization(settings, gpus, version)
-    parts = (
-        rank_bytes(weights, origin, model, size),
-        memory.activation_bytes(model, tokens, seqs, size, width, version),
-        memory.non_torch_bytes(size, version),
-        0
-        if eager
-        else memory.graph_bytes(model, memory.graph_sizes(tokens, seqs, (first.capability or (0, 0))[0] == 10)),
+    shape = Shape(
+        version=version,
+        tokens=tokens,
+        seqs=seqs,
+        width=width,
+        kv_dtype=decide_kv_dtype(settings),
+        block_size=settings.decide("block-size", 16, "vLLM's default.", "default"),
+        tensor=size,
+        eager=eager,
+        async_scheduling=bool(user.get("async-scheduling", version >= (0, 14))),
+        quantization=user.get("quantization"),
+        gpu=first,
+        engine_args=user,
     )
-    block = settings.decide("block-size", 16, "vLLM's default.", "default")
-    layout = kv_cache.layout(model.layers, block, kv_width(settings, model, width), size)
+    parts = Parts(
+        rank_bytes(stored(deployment.model, model, shape), model, shape),
+        activation_bytes(model, shape),
+        non_torch_bytes(model, shape),
+        graph_bytes(model, shape),
+    )
+    layout = kv_cache.layout(model, shape)
     explicit = user.get("kv-cache-memory-bytes")
     if explicit is not None:
         settings.take("kv-cache-memory-bytes")
-    ranks = [memory.gpu_memory(gpu.usable_bytes, gpu.free_bytes, utilization, parts, explicit, version) for gpu in gpus]
+    ranks = [gpu_memory(gpu, utilization, parts, shape, explicit) for gpu in gpus]
     least = min(ranks, key=lambda rank: rank.kv_available)
-    in_flight = tokens * (2 if settings.user.get("async-scheduling", version >= (0, 14)) else 1)
-    length, warnings = _decide_length(settings, deployment, model, layout, least, in_flight, version)
+    length, warnings = _decide_length(settings, deployment, model, layout, least, shape)
     decide_serving(settings, model, deployment.model.id)
-    pool = kv_cache.pool(layout, least.kv_available, length, in_flight, version)
+    pool = kv_cache.pool(layout, least.kv_available, length, shape)
     if deployment.concurrency and pool.max_concurrency < deployment.concurrency:
         warnings.append(
             "%.1f requests of %d tokens fit at once; of the %d wanted the rest waits when all are that long."
@@ -229,9 +236,8 @@ def _decide_length(
     deployment: Deployment,
     model: ModelInfo,
     layout: kv_cache.KvLayout,
-    least: memory.Memory,
-    in_flight: int,
-    version: Any,
+    least: Memory,
+    shape: Shape,
 ) -> tuple[int, list[str]]:
     limit = model.max_model_len
     explicit = settings.user.get("max-model-len", deployment.max_model_len)
@@ -239,8 +245,8 @@ def _decide_length(
     ceiling = limit or 2**20
     wanted = ceiling if automatic else explicit
     check_length(wanted, limit)
-    fits = kv_cache.longest(layout, least.kv_available, wanted, in_flight, version)
-    needed = kv_cache.needed_bytes(layout, min(wanted, 16) if automatic else wanted, in_flight, version)
+    fits = kv_cache.longest(layout, least.kv_available, wanted, shape)
+    needed = kv_cache.needed_bytes(layout, min(wanted, 16) if automatic else wanted, shape)
     if fits < (1 if automatic else wanted):
         total = least.budget - least.kv_available + needed
         raise PlanError(

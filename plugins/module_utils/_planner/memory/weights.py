@@ -7,9 +7,12 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ..errors import PlanError
 from ..model.info import MLA, ModelInfo
 from ..request import Model
+from ..shape import Shape
 
 TENSOR_BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
@@ -28,17 +31,28 @@ ONLINE_BITS = {
 }  # fmt: skip
 
 
-def weights_bytes(request: Model, model: ModelInfo, quantization: str | None = None) -> tuple[int, str]:
-    """Bytes of all weights as loaded and where the figure comes from (tensors, weights_bytes or config).
+class Weights(NamedTuple):
+    """Bytes of all weights as loaded, and where the figure comes from: tensors, weights_bytes or config."""
 
-    ``quantization`` is the engine argument of that name; on a plain checkpoint it shrinks the linear layers.
+    total: int
+    origin: str
+
+
+def stored(request: Model, model: ModelInfo, shape: Shape) -> Weights:
+    """Weights of all ranks together, with the type and the online quantisation of ``shape``.
+
+    ``weights_bytes`` of a request are as loaded already; the rest describes the checkpoint.
     """
     total, origin = _stored_bytes(request, model)
-    bits = ONLINE_BITS.get(quantization or "")
-    if bits is None or origin == "weights_bytes" or model.quantization is not None:
-        return total, origin
-    kept = unquantised_parameters(model) * model.dtype_bytes
-    return kept + int((total - kept) / model.dtype_bytes * bits / 8), origin
+    if origin == "weights_bytes" or model.quantization is not None:
+        return Weights(total, origin)
+    bits = ONLINE_BITS.get(shape.quantization or "")
+    if bits is not None:
+        kept = unquantised_parameters(model) * model.dtype_bytes
+        total = kept + int((total - kept) / model.dtype_bytes * bits / 8)
+    if shape.width != model.dtype_bytes:
+        total = total * shape.width // model.dtype_bytes
+    return Weights(total, origin)
 
 
 def unquantised_parameters(model: ModelInfo) -> int:
@@ -114,19 +128,19 @@ def parameters(model: ModelInfo) -> int:
     return total + vocab * hidden * (1 if model.tied else 2) + hidden
 
 
-def rank_bytes(total: int, origin: str, model: ModelInfo, tensor_parallel: int) -> int:
+def rank_bytes(weights: Weights, model: ModelInfo, shape: Shape, stage: int = 0) -> int:
     """Bytes on one rank. ``weights_bytes`` of a request are a sum over ranks; the rest describes the checkpoint.
 
     A checkpoint is divided but for the norms and the KV heads that must be repeated, and each rank adds its table of
     rotary angles.
     """
-    if origin == "weights_bytes":
-        return total // tensor_parallel
+    total, ranks = weights.total, shape.tensor
+    if weights.origin == "weights_bytes":
+        return total // ranks
     rotary = (model.max_model_len or 0) * model.head_dim * model.dtype_bytes
-    if tensor_parallel == 1:
+    if ranks == 1:
         return total + rotary
-    if tensor_parallel > model.kv_heads and model.family not in MLA:
-        extra = tensor_parallel - model.kv_heads
-        total += len(model.layers) * 2 * model.hidden * model.head_dim * extra * model.dtype_bytes
+    if ranks > model.kv_heads and model.family not in MLA:
+        total += len(model.layers) * 2 * model.hidden * model.head_dim * (ranks - model.kv_heads) * model.dtype_bytes
     copied = (len(model.layers) * 2 + 1) * model.hidden * model.dtype_bytes
-    return (total - copied) // tensor_parallel + copied + rotary
+    return (total - copied) // ranks + copied + rotary
