@@ -11,7 +11,7 @@ import json
 import typing as t
 from pathlib import Path
 
-from ansible_collections.gpufleet.vllm.plugins.module_utils import _engine_failures, _systemd
+from ansible_collections.gpufleet.vllm.plugins.module_utils import _engine_failures, _engine_memory, _systemd
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures import Failure
 
 #: how long an engine that printed a fatal line may take to die by itself, so that its whole log is there to read
@@ -117,11 +117,25 @@ class Instance:
         self.secrets = secrets
         self.config_dir = Path(root) / "etc/gpufleet/instances" / name
         self.run_dir = Path(root) / "run/gpufleet" / name
+        self.measured_file = Path(root) / "var/lib/gpufleet" / name / "measured.json"
 
     def journal(self, unit: t.Mapping[str, str], lines: int = JOURNAL_LINES) -> list[str]:
         """Journal of the unit's present or last start."""
         found = _systemd.journal(self.run, self.unit_name, unit.get("InvocationID", ""), lines)
         return _engine_failures.redact(found, self.secrets)
+
+    def measured(self, seen: Snapshot) -> dict[str, t.Any]:
+        """What the running engine printed of its memory when it started.
+
+        Kept on disk by the role: the start of an engine that has served for weeks is far back in its journal.
+        """
+        try:
+            kept = json.loads(self.measured_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            kept = {}
+        if isinstance(kept, dict) and kept.get("measured") and kept.get("revision") == seen.running_revision:
+            return dict(kept["measured"])
+        return _engine_memory.measured(self.journal(seen.unit))
 
     def models(self, timeout: float) -> list[str]:
         """Names that the engine lists. Raises ApiError."""

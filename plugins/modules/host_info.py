@@ -123,10 +123,12 @@ host:
       type: dict
       sample: {"/srv/models/chat": {"real": "/srv/models/chat", "closed": "/srv/models"}}
     instances:
-      description: Engines that were set up here, with the port and the GPUs that their files name.
+      description:
+        - Engines that were set up here, with the port and the GPUs that their files name, and what was recorded of the
+          memory of their last start (C(measured), V(null) where there is no record).
       type: list
       elements: dict
-      sample: [{"name": "qwen3-4b", "port": 8000, "gpu_uuids": []}]
+      sample: [{"name": "qwen3-4b", "port": 8000, "gpu_uuids": [], "measured": null}]
     listeners:
       description: Listening TCP sockets. C(pid), C(process) and C(unit) are V(null) where the owner cannot be seen.
       type: list

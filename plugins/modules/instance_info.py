@@ -72,6 +72,12 @@ options:
           - Longest answer in tokens.
         type: int
         default: 8
+  predicted:
+    description:
+      - The instance in the planner's answer, of which C(memory) and C(kv) are read. RV(memory) then holds them beside
+        what the engine printed at its start, and a deviation of more than 5 % is a warning.
+      - An empty one only reads what was printed. Without this option the log is not read for it.
+    type: dict
   journal_lines:
     description:
       - How many journal lines RV(journal_tail) holds at most.
@@ -157,6 +163,15 @@ journal_tail:
   returned: always
   type: list
   elements: str
+memory:
+  description:
+    - C(measured) holds what the engine printed of its memory at its start, in bytes, and C(kv_tokens),
+      C(max_concurrency) and C(max_model_len); what the release does not print is missing. The role keeps it in
+      C(measured.json) of the instance's state folder.
+    - C(compared) is a list of C(figure), C(predicted), C(measured), C(deviation) (a share of the predicted one) and
+      C(warn).
+  returned: when O(predicted) is given and the instance is ready
+  type: dict
 failure:
   description: The classified cause, with C(code), C(class), C(evidence) and C(remedy). Empty when nothing is wrong.
   returned: always
@@ -173,14 +188,13 @@ code:
   sample: engine.out_of_memory
 """
 
-import json
 import socket
 import time
 import typing as t
-from urllib.error import HTTPError, URLError
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.urls import open_url
+from ansible_collections.gpufleet.vllm.plugins.module_utils import _engine_memory
+from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_api import HttpApi
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures import Failure, condense
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
 from ansible_collections.gpufleet.vllm.plugins.module_utils._instance import (
@@ -191,40 +205,6 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._instance import (
     write_progress,
 )
 from ansible_collections.gpufleet.vllm.plugins.module_utils._systemd import UnitError
-
-
-class HttpApi:
-    """The engine's API at ``base_url``. Proxies of the environment are not used: the engine is on this host."""
-
-    def __init__(self, base_url: str, key: str | None) -> None:
-        self.base_url = base_url.rstrip("/")
-        self.headers = {"Content-Type": "application/json"}
-        if key:
-            self.headers["Authorization"] = "Bearer " + key
-
-    def __call__(self, path: str, body: dict[str, t.Any] | None, timeout: float) -> dict[str, t.Any]:
-        url = self.base_url + path
-        try:
-            response = open_url(
-                url,
-                data=None if body is None else json.dumps(body),
-                headers=self.headers,
-                method="GET" if body is None else "POST",
-                use_proxy=False,
-                timeout=timeout,
-            )
-            answer = json.loads(response.read())
-        except HTTPError as error:
-            text = error.read(300).decode("utf-8", "replace").strip()
-            raise ApiError("%s answers %d %s" % (url, error.code, text), error.code) from error
-        except (URLError, socket.timeout, OSError) as error:
-            reason = getattr(error, "reason", error)
-            raise ApiError("%s does not answer (%s)" % (url, reason)) from error
-        except ValueError as error:
-            raise ApiError("%s answers something that is no JSON" % url) from error
-        if not isinstance(answer, dict):
-            raise ApiError("%s answers something that is no JSON object" % url)
-        return answer
 
 
 def describe(seen: Snapshot, revision: str | None, lines: int, failure: Failure | None) -> dict[str, t.Any]:
@@ -268,6 +248,7 @@ def main() -> None:
                     "max_tokens": {"type": "int", "default": 8, "no_log": False},
                 },
             },
+            "predicted": {"type": "dict"},
             "journal_lines": {"type": "int", "default": 30},
             "progress_file": {"type": "path"},
         },
@@ -282,6 +263,8 @@ def main() -> None:
     if problem is not None:
         lines = ["Last lines of its journal:"] + result["journal_tail"] if result["journal_tail"] else []
         module.fail_json(msg="\n  ".join([str(problem)] + lines), code=problem.code, **result)
+    for sentence in _engine_memory.warnings(module.params["name"], result.get("memory", {}).get("compared", ())):
+        module.warn(sentence)
     module.exit_json(changed=False, **result)
 
 
@@ -324,6 +307,10 @@ def inspect(
         seen = waiting.patiently(params["patience"], params["expect_revision"])
         failure = seen.failure
     result = describe(seen, params["expect_revision"], params["journal_lines"], failure)
+    if params["predicted"] is not None and seen.state == "ready":
+        found = instance.measured(seen)
+        compared = _engine_memory.compare(_engine_memory.predicted(params["predicted"]), found)
+        result["memory"] = {"measured": found, "compared": compared}
     return dict(result, **completion), problem
 
 

@@ -135,6 +135,14 @@ def test_the_run_tells_what_a_user_would_see(deployed: Deployment) -> None:
     assert "workload.max_model_len" in plan
 
 
+def test_the_engine_took_the_memory_that_was_planned(deployed: Deployment) -> None:
+    record = json.loads(deployed.inside("gpu1", "cat", "/var/lib/gpufleet/smollm2/measured.json"))
+    table = (deployed.artifacts / "plan/gpu1.txt").read_text()
+    tokens = record["measured"]["kv_tokens"]
+    assert tokens > 0
+    assert f"{tokens:,}" in table or str(tokens) in table, "the plan promises another KV cache:\n" + table
+
+
 def test_no_secret_is_seen_where_others_look(deployed: Deployment) -> None:
     """Not in the most talkative log, not in processes, units and journal, not in world-readable files."""
     secrets = {name: deployed.secret(name) for name in SECRETS}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ _GPUS = re.compile(r"^CUDA_VISIBLE_DEVICES=\"?([^\"\n]*)\"?$", re.MULTILINE)
 
 
 def instances(root: str = "/") -> list[dict[str, Any]]:
-    """Engines that were set up here, by name: name, port and gpu_uuids, as their own files say.
+    """Engines that were set up here, by name: name, port, gpu_uuids and measured, as their own files say.
 
-    port is None and gpu_uuids empty where the files do not tell.
+    port is None and gpu_uuids empty where the files do not tell; measured is what the role recorded of the last start.
     """
     found = []
     folder = Path(root, "etc/gpufleet/instances")
@@ -29,9 +30,18 @@ def instances(root: str = "/") -> list[dict[str, Any]]:
                     "name": entry.name,
                     "port": int(port.group(1)) if port else None,
                     "gpu_uuids": [uuid for uuid in gpus.group(1).split(",") if uuid] if gpus else [],
+                    "measured": _measured(Path(root, "var/lib/gpufleet", entry.name, "measured.json")),
                 }
             )
     return found
+
+
+def _measured(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(_text(path) or "null")
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and found.get("schema") == 1 else None
 
 
 def _text(path: Path) -> str:

@@ -134,9 +134,12 @@ def test_instances_are_read_from_their_files(tmp_path: Path) -> None:
     put(tmp_path, "etc/gpufleet/instances/chat/env", 'CUDA_VISIBLE_DEVICES="GPU-1,GPU-2"\nNO_COLOR="1"\n')
     put(tmp_path, "etc/gpufleet/instances/half/config.yaml", "hf-overrides:\n  port: 7\n")
     put(tmp_path, "etc/gpufleet/instances/note", "")
+    put(tmp_path, "var/lib/gpufleet/chat/measured.json", '{"schema": 1, "measured": {"kv_tokens": 17440}}')
+    put(tmp_path, "var/lib/gpufleet/half/measured.json", '{"schema": 1, "mea')
+    kept = {"schema": 1, "measured": {"kv_tokens": 17440}}
     assert _host.instances(str(tmp_path)) == [
-        {"name": "chat", "port": 8003, "gpu_uuids": ["GPU-1", "GPU-2"]},
-        {"name": "half", "port": None, "gpu_uuids": []},
+        {"name": "chat", "port": 8003, "gpu_uuids": ["GPU-1", "GPU-2"], "measured": kept},
+        {"name": "half", "port": None, "gpu_uuids": [], "measured": None},
     ]
 
 
