@@ -7,56 +7,50 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Mapping
 
-from ..errors import InvalidRequest, PlanError
+from ..errors import InvalidRequest
+from . import attention, feed, recurrent
+from .known import ENCODER_DECODER, ENCODERS, KNOWN, MLA, RECURRENT, TEXT_SECTIONS, refuse
+from .layers import ATTENTION, Cache, Encoder, Indexer, Layer, Mla
+from .reading import (
+    DTYPE_BYTES,
+    EXPERTS_PER_TOKEN,
+    HEADS,
+    HIDDEN,
+    LAYERS,
+    MAX_LAYERS,
+    checked,
+    context,
+    dtype,
+    flag,
+    number,
+    section,
+)
 
-_DTYPE_BYTES = {"float32": 4, "float": 4, "float16": 2, "half": 2, "bfloat16": 2}
-MAX_LAYERS = 4096
+__all__ = ["MLA", "Layer", "ModelInfo", "read_model"]
 
-# Model families whose layers the planner understands in full: attention with K and V in every layer, a gated or plain
-# feed-forward net or routed experts. Anything else is refused by name rather than sized wrongly.
-DENSE = {
-    "llama", "mistral", "ministral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3_text", "phi3", "granite", "olmo2",
-    "olmo3",
-    "smollm3", "exaone4", "glm4", "glm", "internlm3", "seed_oss", "starcoder2", "mimo", "nemotron", "cohere", "cohere2",
-    "hunyuan_v1_dense", "ernie4_5", "apertus", "arcee",
-}  # fmt: skip
-MOE = {"mixtral", "qwen2_moe", "qwen3_moe", "gpt_oss", "minimax_m2", "olmoe", "granitemoe", "glm4_moe", "ernie4_5_moe"}
-MLA = {"deepseek_v2", "deepseek_v3", "kimi_k2"}
-# Wrappers whose language model sits in text_config; only the text part is planned where the wrapper is listed here.
-_REASONS = {
-    "qwen3_5": "its layers are a mix of attention and gated delta nets",
-    "qwen3_next": "its layers are a mix of attention and gated delta nets",
-    "nemotron_h": "its layers are a mix of attention and Mamba",
-    "bamba": "its layers are a mix of attention and Mamba",
-    "jamba": "its layers are a mix of attention and Mamba",
-    "mamba": "it has no attention cache",
-    "mamba2": "it has no attention cache",
-    "whisper": "it is an encoder-decoder model",
-    "bert": "it is an embedding model",
-    "llama4": "its layers use chunked attention and a vision tower",
-    "deepseek_v32": "its sparse attention keeps an indexer cache",
-    "nemotron-nas": "each of its layers has its own shape",
-    "deci": "each of its layers has its own shape",
-}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One attention layer: ``kind`` is full, sliding or mla; ``window`` in tokens (0: none)."""
-
-    kind: str
-    kv_heads: int
-    head_size: int
-    head_size_v: int
-    window: int = 0
+_QK_NORM = frozenset((
+    "qwen3", "qwen3_moe", "gemma3_text", "olmo2", "olmo3", "exaone4", "apertus", "qwen3_vl_text", "qwen3_vl_moe_text",
+    "gemma4_text", "gemma3n_text", "qwen3_5_text", "qwen3_5", "qwen3_5_moe_text", "qwen3_5_moe", "qwen3_next",
+    "step3p5", "step3p7", "minimax_m2", "minimax_m3", "glm4_moe", "olmoe", "exaone_moe",
+))  # fmt: skip
+_FLAT_WRAPPERS = {"qwen2_vl": "qwen2_vl_text", "qwen2_5_vl": "qwen2_5_vl_text", "minimax_m3_vl": "minimax_m3"}
+_TEXT_NAMES = {"minimax_m3_vl": "minimax_m3", "gemma3": "gemma3_text", "gemma4": "gemma4_text",
+               "gemma3n": "gemma3n_text", "llama4": "llama4_text",
+               "kimi_k3": "kimi_linear"}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Architecture facts; sizes count elements, ``dtype_bytes`` is the width of an unquantised element."""
+    """Architecture facts of the whole model; sizes count elements, ``dtype_bytes`` is the width of a plain element.
+
+    ``family`` is the type of the language model, ``wrapper`` the type of the whole config where that differs (a model
+    with towers). ``layers`` are those of the decoder; drafts (``mtp_layers``) come on top when they are used.
+    ``config`` is the language model's section merged over the rest, ``outer`` the whole config, for what else is asked
+    of it; neither takes part in comparisons.
+    """
 
     family: str
     architecture: str
@@ -79,172 +73,268 @@ class ModelInfo:
     shared_intermediate: int = 0
     moe_layers: int = 0
     quantization: str | None = None
+    wrapper: str | None = None
+    mla: Mla | None = None
+    indexer: Indexer | None = None
+    mtp_layers: int = 0
+    draft: tuple[Layer, ...] = ()
+    encoder: Encoder | None = None
+    pooling: bool = False
+    moe_latent: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    outer: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
+    @property
+    def hybrid(self) -> bool:
+        """Attention and recurrent layers in one model: blocks are as large as a state."""
+        return any(layer.state for layer in self.layers) and any(layer.kind in ATTENTION for layer in self.layers)
 
-def _number(
-    config: Mapping[str, Any], key: str, default: int | None = None, minimum: int = 1, maximum: int = 2**31
-) -> int:
-    value = config.get(key)
-    if value is None:
-        if default is None:
-            raise InvalidRequest("the model's config lacks '%s'" % key)
-        return default
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidRequest("the model's config has %s: %r, which is not an integer" % (key, value))
-    if not minimum <= value <= maximum:
-        raise InvalidRequest("the model's config has %s: %d, outside %d to %d" % (key, value, minimum, maximum))
-    return value
+    @property
+    def is_mla(self) -> bool:
+        """Whether attention keeps one latent, the same on every rank, in place of K and V heads."""
+        return any(layer.kind == "mla" for layer in self.layers)
 
-
-def _first(config: Mapping[str, Any], keys: tuple[str, ...]) -> int:
-    for key in keys:
-        if config.get(key) is not None:
-            return _number(config, key, minimum=0)
-    return 0
+    @property
+    def multimodal(self) -> bool:
+        """Whether towers stand beside the language model."""
+        return self.wrapper is not None
 
 
 def read_model(config: Mapping[str, Any]) -> ModelInfo:
     """Read config.json. Raises InvalidRequest for nonsense, PlanError ``plan.unsupported_model`` for the unknown."""
+    outer = config
     family = config.get("model_type")
-    if not isinstance(family, str):
+    if not isinstance(family, str) or not family:
         raise InvalidRequest("the model's config lacks 'model_type'")
     architectures = config.get("architectures") or ["unknown"]
-    if not isinstance(architectures, list) or not isinstance(architectures[0], str):
+    if not isinstance(architectures, (list, tuple)) or not isinstance(architectures[0], str):
         raise InvalidRequest("the model's config has 'architectures' that is not a list of strings")
-    text = config.get("text_config")
-    if isinstance(text, Mapping) and isinstance(text.get("model_type"), str):
-        merged = {key: value for key, value in config.items() if key != "text_config"}
+    text, wrapper = _text_section(config, family)
+    if text is not None:
+        merged = {key: value for key, value in config.items() if key not in TEXT_SECTIONS}
         merged.update({key: value for key, value in text.items() if value is not None})
-        config = merged
-        _refuse_unknown(text["model_type"], family, config)
-        raise PlanError(
-            "plan.unsupported_model",
-            "The model '%s' has a tower beside its language model, whose memory this planner does not know yet."
-            % family,
-            ("Choose a text-only model.",),
-        )
-    _refuse_unknown(family, family, config)
-    return _facts(family, architectures[0], config)
+        config, family = merged, wrapper[1]
+    if family not in KNOWN:
+        raise refuse(family)
+    return _facts(family, architectures[0], config, outer, wrapper[0])
 
 
-def _refuse_unknown(family: str, shown: str, config: Mapping[str, Any]) -> None:
-    if family in DENSE or family in MOE or family in MLA:
-        return
-    reason = next((why for name, why in _REASONS.items() if family.startswith(name)), "its layers are not known")
-    raise PlanError(
-        "plan.unsupported_model",
-        "Models of type '%s' cannot be planned: %s." % (shown, reason),
-        ("Choose a model of a known type: %s." % ", ".join(sorted(DENSE | MOE | MLA)),),
-    )
+def _text_section(config: Mapping[str, Any], family: str) -> tuple[Mapping[str, Any] | None, tuple[str | None, str]]:
+    """The section that describes the language model, the wrapper's type and the language model's."""
+    for key in TEXT_SECTIONS:
+        text = config.get(key)
+        if not isinstance(text, Mapping):
+            continue
+        inner = text.get("text_config")
+        if key == "thinker_config" and isinstance(inner, Mapping):
+            text = inner
+        name = text.get("model_type")
+        if not isinstance(name, str) or not name:
+            name = family
+        return text, (family, _TEXT_NAMES.get(name, name))
+    if family in _FLAT_WRAPPERS:
+        return {}, (family, _FLAT_WRAPPERS[family])
+    towered = any(isinstance(config.get(key), Mapping) for key in ("vision_config", "audio_config"))
+    return None, (family if towered and family not in ENCODERS else None, family)
 
 
-def _facts(family: str, architecture: str, config: Mapping[str, Any]) -> ModelInfo:
-    layers = _number(config, "num_hidden_layers", maximum=MAX_LAYERS)
-    hidden = _number(config, "hidden_size", maximum=2**20)
-    heads = _number(config, "num_attention_heads", maximum=2**16)
-    kv_heads = _number(config, "num_key_value_heads", heads, maximum=2**16)
-    head_dim = _number(config, "head_dim", max(1, hidden // heads), maximum=2**16)
-    dtype = _dtype(config)
-    experts = _first(config, ("num_experts", "num_local_experts", "n_routed_experts"))
-    dense_first = _number(config, "first_k_dense_replace", 0, minimum=0)
-    moe_intermediate = _first(config, ("moe_intermediate_size",)) or _number(config, "intermediate_size", 4 * hidden)
-    shared = _first(config, ("shared_expert_intermediate_size",))
-    if not shared and config.get("n_shared_experts"):
-        shared = _number(config, "n_shared_experts") * moe_intermediate
-    return ModelInfo(
+def _facts(
+    family: str, architecture: str, config: Mapping[str, Any], outer: Mapping[str, Any], wrapper: str | None
+) -> ModelInfo:
+    if family in ENCODER_DECODER:
+        return _encoder_decoder(family, architecture, config, outer)
+    count = _count(config)
+    hidden = number(config, HIDDEN, maximum=2**20)
+    heads, kv_heads, head_dim = attention.head_counts(family, config)
+    layers = _layers(family, config, count)
+    type_name = dtype(config, outer)
+    experts = max((layer.experts for layer in layers), default=0)
+    moe_width = number(config, "moe_intermediate_size", 0, minimum=0) if not _listed(config) else _largest(config)
+    moe_width = moe_width or number(config, ("expert_dim", "ffn_hidden_size", "intermediate_size"), 4 * hidden)
+    mla = attention.read_mla(config) if family in MLA and config.get("kv_lora_rank") is not None else None
+    info = ModelInfo(
         family=family,
         architecture=architecture,
-        layers=_layers(family, config, layers, kv_heads, head_dim),
+        layers=layers,
         hidden=hidden,
         heads=heads,
         kv_heads=kv_heads,
         head_dim=head_dim,
-        intermediate=_number(config, "intermediate_size", 4 * hidden),
-        vocab=_number(config, "vocab_size", maximum=2**26),
-        tied=bool(config.get("tie_word_embeddings", family.startswith("gemma") or family == "cohere")),
-        dtype=dtype,
-        dtype_bytes=_DTYPE_BYTES[dtype],
-        max_model_len=_context(config),
-        qk_norm=family in ("qwen3", "qwen3_moe", "gemma3_text", "olmo2", "olmo3", "exaone4", "apertus"),
-        attention_bias=bool(config.get("attention_bias", family in ("qwen2", "qwen2_moe"))),
+        intermediate=feed.dense_width(family, config) if family != "nemotron-nas" else _widest(layers),
+        vocab=number(config, ("padded_vocab_size", "vocab_size"), maximum=2**26),
+        tied=flag(config, "tie_word_embeddings", family.startswith(("gemma", "cohere"))),
+        dtype=type_name,
+        dtype_bytes=DTYPE_BYTES[type_name],
+        max_model_len=context(config),
+        qk_norm=family in _QK_NORM or flag(config, "use_qk_norm"),
+        attention_bias=flag(
+            config, "attention_bias", family in ("qwen2", "qwen2_moe", "qwen2_vl_text", "qwen2_5_vl_text")
+        ),
         experts=experts,
-        experts_per_token=_first(config, ("num_experts_per_tok", "num_experts_per_token", "moe_topk"))
-        if experts
-        else 0,
-        moe_intermediate=moe_intermediate if experts else 0,
-        shared_intermediate=shared if experts else 0,
-        moe_layers=max(0, layers - dense_first) if experts else 0,
-        quantization=_quantization(config),
+        experts_per_token=number(config, EXPERTS_PER_TOKEN, 1, minimum=0) if experts else 0,
+        moe_intermediate=moe_width if experts else 0,
+        shared_intermediate=_shared(config, moe_width) if experts else 0,
+        moe_layers=sum(1 for layer in layers if layer.mlp == "moe"),
+        quantization=_quantization(config, outer),
+        wrapper=wrapper,
+        mla=mla,
+        indexer=_indexer(config) if any(cache.kind == "indexer" for layer in layers for cache in layer.extra) else None,
+        mtp_layers=number(
+            config, ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"), 0, minimum=0, maximum=64
+        ),
+        pooling=family in ENCODERS,
+        moe_latent=number(config, "moe_latent_size", 0, minimum=0),
+        config=config,
+        outer=outer,
+    )
+    return replace(info, draft=_draft(info)) if info.mtp_layers else info
+
+
+def _count(config: Mapping[str, Any]) -> int:
+    """Decoder layers; some configs only list them."""
+    listed = config.get("layers_block_type") or config.get("hybrid_override_pattern")
+    default = len(listed) if isinstance(listed, (list, tuple, str)) else None
+    return checked(number(config, LAYERS, default), LAYERS[0], maximum=MAX_LAYERS)
+
+
+def _layers(family: str, config: Mapping[str, Any], count: int) -> tuple[Layer, ...]:
+    if family in ENCODERS:
+        plain = Layer("none", 0, 0, 0, heads=number(config, HEADS), intermediate=feed.dense_width(family, config))
+        return (plain,) * count
+    if family not in RECURRENT:
+        base = attention.attention(family, config, count)
+        return _joined(base, feed.feeds(family, config, count))
+    kinds = recurrent.kinds(family, config, count)
+    count = len(kinds)
+    state = recurrent.state(family, config)
+    attentive = attention.attention(family, config, count)
+    nets = feed.feeds(family, config, count)
+    out = []
+    for index, kind in enumerate(kinds):
+        net = nets[index]
+        if family == "nemotron_h":  # a layer is one thing only
+            net = (kind, net[1] if kind == "dense" else 0, feed.expert_count(config) if kind == "moe" else 0)
+            net = net if kind in ("dense", "moe") else ("none", 0, 0)
+        layer = attentive[index]
+        if kind in ("dense", "moe"):
+            layer = Layer("none", 0, 0, 0)
+        elif kind == "state":
+            layer = Layer(state.kind, 0, 0, 0, state=state)
+        elif kind == "both":
+            layer = replace(layer, state=state)
+        out.append((layer, net))
+    return _joined([layer for layer, _net in out], [net for _layer, net in out])
+
+
+def _joined(layers: list[Layer], nets: list[tuple[str, int, int]]) -> tuple[Layer, ...]:
+    """Attention and feed-forward nets in one; equal layers become the same object."""
+    made: dict[tuple[int, tuple[str, int, int]], Layer] = {}
+    out = []
+    for layer, net in zip(layers, nets):
+        key = (id(layer), net)
+        if key not in made:
+            made[key] = replace(layer, mlp=net[0], intermediate=net[1], experts=net[2])
+        out.append(made[key])
+    return tuple(out)
+
+
+def _draft(info: ModelInfo) -> tuple[Layer, ...]:
+    """The attention layers that a draft of the checkpoint itself adds (multi-token prediction)."""
+    for layer in reversed(info.layers):
+        if layer.kind in ("full", "mla"):
+            return (replace(layer, state=None),) * info.mtp_layers
+    return ()
+
+
+def _listed(config: Mapping[str, Any]) -> bool:
+    return isinstance(config.get("moe_intermediate_size"), (list, tuple))
+
+
+def _largest(config: Mapping[str, Any]) -> int:
+    entries = config["moe_intermediate_size"]
+    return max((number({"moe_intermediate_size": entry}, "moe_intermediate_size") for entry in entries), default=0)
+
+
+def _widest(layers: tuple[Layer, ...]) -> int:
+    return max((layer.intermediate for layer in layers), default=0)
+
+
+def _shared(config: Mapping[str, Any], moe_width: int) -> int:
+    """Width of the experts that every token passes, of all of them together."""
+    shared = number(
+        config,
+        (
+            "shared_expert_intermediate_size",
+            "moe_shared_expert_intermediate_size",
+            "share_expert_dim",
+            "shared_intermediate_size",
+        ),
+        0,
+        minimum=0,
+    )
+    count = number(config, ("n_shared_experts", "num_shared_experts", "moe_num_shared_experts"), 0, minimum=0)
+    if not shared and count:
+        return count * moe_width
+    if not shared and str(config.get("model_type", "")).startswith("llama4"):
+        return number(config, "intermediate_size")
+    return shared
+
+
+def _indexer(config: Mapping[str, Any]) -> Indexer:
+    sparse = section(config, "sparse_attention_config")
+    if sparse:
+        return Indexer(
+            number(sparse, "sparse_num_index_heads", 4),
+            number(sparse, "sparse_index_dim", 128),
+            number(sparse, "sparse_topk_blocks", 16) * number(sparse, "sparse_block_size", 128),
+        )
+    return Indexer(
+        number(config, "index_n_heads", 64), number(config, "index_head_dim", 128), number(config, "index_topk", 2048)
     )
 
 
-def _dtype(config: Mapping[str, Any]) -> str:
-    """The element type vLLM's ``dtype: auto`` picks: float32 checkpoints are served as bfloat16."""
-    name = config.get("torch_dtype") or config.get("dtype") or "bfloat16"
-    if not isinstance(name, str) or name not in _DTYPE_BYTES:
-        raise InvalidRequest("the model's config has the unknown torch_dtype %r" % (name,))
-    return "bfloat16" if _DTYPE_BYTES[name] == 4 else {"half": "float16"}.get(name, name)
+def _encoder_decoder(family: str, architecture: str, config: Mapping[str, Any], outer: Mapping[str, Any]) -> ModelInfo:
+    """Whisper: its decoder keeps its own tokens and what the encoder handed over."""
+    hidden = number(config, "d_model", maximum=2**20)
+    heads = number(config, "decoder_attention_heads", maximum=2**16)
+    head_dim = max(1, hidden // heads)
+    width = number(config, "decoder_ffn_dim", 4 * hidden)
+    cross = Cache("cross", heads, head_dim, head_dim)
+    layer = Layer("full", heads, head_dim, head_dim, heads=heads, extra=(cross,), intermediate=width)
+    type_name = dtype(config)
+    return ModelInfo(
+        family=family,
+        architecture=architecture,
+        layers=(layer,) * number(config, "decoder_layers", maximum=MAX_LAYERS),
+        hidden=hidden,
+        heads=heads,
+        kv_heads=heads,
+        head_dim=head_dim,
+        intermediate=width,
+        vocab=number(config, "vocab_size", maximum=2**26),
+        tied=flag(config, "tie_word_embeddings", True),
+        dtype=type_name,
+        dtype_bytes=DTYPE_BYTES[type_name],
+        max_model_len=context(config),
+        qk_norm=False,
+        attention_bias=True,
+        quantization=_quantization(config, outer),
+        encoder=Encoder(
+            layers=number(config, "encoder_layers", maximum=MAX_LAYERS),
+            hidden=hidden,
+            heads=number(config, "encoder_attention_heads"),
+            intermediate=number(config, "encoder_ffn_dim", 4 * hidden),
+            length=number(config, "max_source_positions", 1500),
+        ),
+        config=config,
+        outer=outer,
+    )
 
 
-def _context(config: Mapping[str, Any]) -> int | None:
-    """Longest context that the config allows, in tokens; rope scaling other than Llama 3's multiplies it."""
-    for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "model_max_length"):
-        if config.get(key) is not None:
-            base = _number(config, key)
-            break
-    else:
-        return None
-    scaling = config.get("rope_scaling")
-    if isinstance(scaling, Mapping):
-        factor = scaling.get("factor")
-        rope = scaling.get("rope_type", scaling.get("type"))
-        if rope in ("linear", "dynamic", "yarn") and isinstance(factor, (int, float)) and 1 <= factor <= 1024:
-            original = scaling.get("original_max_position_embeddings")
-            if rope == "yarn" and isinstance(original, int) and not isinstance(original, bool) and original > 0:
-                base = original
-            return int(base * factor)
-    return base
-
-
-def _layers(family: str, config: Mapping[str, Any], count: int, kv_heads: int, head_dim: int) -> tuple[Layer, ...]:
-    if family in MLA:
-        # One compressed latent and one shared rotary key a token; there is no V of its own.
-        width = _number(config, "kv_lora_rank") + _number(config, "qk_rope_head_dim")
-        return tuple(Layer("mla", 1, width, 0) for _index in range(count))
-    window = config.get("sliding_window")
-    if isinstance(window, bool) or not isinstance(window, int) or window <= 0:
-        window = 0
-    if config.get("use_sliding_window") is False:
-        window = 0
-    kinds = _layer_kinds(family, config, count) if window else ["full"] * count
-    return tuple(Layer(kind, kv_heads, head_dim, head_dim, window if kind == "sliding" else 0) for kind in kinds)
-
-
-def _layer_kinds(family: str, config: Mapping[str, Any], count: int) -> list[str]:
-    """``full`` or ``sliding`` for each layer of a model that has a window."""
-    types = config.get("layer_types")
-    if isinstance(types, list) and len(types) == count:
-        names = {"full_attention": "full", "sliding_attention": "sliding"}
-        if any(entry not in names for entry in types):
-            raise PlanError(
-                "plan.unsupported_model", "The config's layer_types hold kinds other than full and sliding attention."
-            )
-        return [names[entry] for entry in types]
-    pattern = config.get("sliding_window_pattern")
-    if family == "gemma3_text" and pattern is None:
-        pattern = 6
-    if family == "cohere2" and pattern is None:
-        pattern = 4
-    if isinstance(pattern, int) and not isinstance(pattern, bool) and pattern > 1:
-        return ["full" if (index + 1) % pattern == 0 else "sliding" for index in range(count)]
-    if family in ("gemma2", "gpt_oss"):
-        return ["sliding" if index % 2 == 0 else "full" for index in range(count)]
-    return ["sliding"] * count
-
-
-def _quantization(config: Mapping[str, Any]) -> str | None:
-    section = config.get("quantization_config") or config.get("compression_config")
-    if not isinstance(section, Mapping):
-        return None
-    method = section.get("quant_method") or section.get("quant_algo")
-    return method.lower() if isinstance(method, str) else "unknown"
+def _quantization(config: Mapping[str, Any], outer: Mapping[str, Any]) -> str | None:
+    for place in (outer, config):
+        part = place.get("quantization_config") or place.get("compression_config")
+        if isinstance(part, Mapping):
+            method = part.get("quant_method") or part.get("quant_algo")
+            return method.lower() if isinstance(method, str) else "unknown"
+    return None
