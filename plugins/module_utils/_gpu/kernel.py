@@ -11,6 +11,8 @@ import os
 import re
 from typing import Any
 
+from .pci_ids import card_of
+
 NVIDIA_VENDOR = "0x10de"
 #: PCI base class "display controller": VGA (0300) and 3D (0302)
 DISPLAY_CLASS = "0x03"
@@ -31,7 +33,7 @@ def bus_id(text: str) -> str:
 
 
 def pci_devices(root: str = "/") -> list[dict[str, Any]]:
-    """NVIDIA display controllers: [{pci_bus_id, device_id, numa_node}], by address."""
+    """NVIDIA display controllers: [{pci_bus_id, device_id, card, numa_node}], by address."""
     base = os.path.join(root, "sys/bus/pci/devices")
     found = []
     for name in sorted(os.listdir(base)) if os.path.isdir(base) else []:
@@ -41,7 +43,14 @@ def pci_devices(root: str = "/") -> list[dict[str, Any]]:
         if not _line(os.path.join(folder, "class")).startswith(DISPLAY_CLASS):
             continue
         device = _line(os.path.join(folder, "device"))
-        found.append({"pci_bus_id": name, "device_id": device[2:], "numa_node": numa_node(name, root)})
+        found.append(
+            {
+                "pci_bus_id": name,
+                "device_id": device[2:],
+                "card": card_of(device[2:]),
+                "numa_node": numa_node(name, root),
+            }
+        )
     return found
 
 

@@ -7,14 +7,18 @@
 
 from __future__ import annotations
 
+import glob
+import importlib
+import os
+import sys
 from typing import Any, Callable
 
 from . import kernel, reasons
 
-try:
-    import pynvml
-except ImportError:
-    pynvml = None
+#: where the role gpu_probe puts the package, for whichever interpreter runs the module
+_PROBES = "opt/gpufleet/runtimes/gpu-probe-*/lib/python3.*/site-packages"
+
+pynvml: Any = None
 
 #: enum nvmlGpuTopologyLevel -> the word of `nvidia-smi topo -m`
 _TOPOLOGY = {0: "internal", 10: "pix", 20: "pxb", 30: "phb", 40: "node", 50: "sys"}
@@ -140,9 +144,23 @@ def _each_gpu(root: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]], li
     return gpus, links, faults
 
 
+def _load(root: str) -> bool:
+    """Import the package: the pinned one of role gpu_probe, else the host's own. False where neither is there."""
+    global pynvml
+    added = sorted(glob.glob(os.path.join(root, _PROBES)), reverse=True)
+    sys.path[:0] = added
+    try:
+        pynvml = pynvml or importlib.import_module("pynvml")
+    except ImportError:
+        return False
+    finally:
+        del sys.path[: len(added)]
+    return True
+
+
 def read(root: str = "/") -> dict[str, Any]:
     """Everything NVML knows: {driver_version, cuda_version, gpus, links, faults}. Raises NvmlUnavailable."""
-    if pynvml is None:
+    if not _load(root):
         raise NvmlUnavailable(None, "the Python module pynvml (package nvidia-ml-py) is not installed")
     try:
         pynvml.nvmlInit()

@@ -94,7 +94,9 @@ def _machine(tmp_path: Path, card: bool) -> str:
 def test_a_card_without_a_driver(smi: Any, tmp_path: Path) -> None:
     answer = read(smi, {"-q -x": (127, "", "timeout: failed to run command")}, _machine(tmp_path, card=True))
     assert answer["reason"]["code"] == "gpu.no_driver"
-    assert answer["pci_devices"] == [{"pci_bus_id": "0000:18:00.0", "device_id": "2330", "numa_node": 1}]
+    assert answer["pci_devices"] == [
+        {"pci_bus_id": "0000:18:00.0", "device_id": "2330", "card": "H100 80GB", "numa_node": 1}
+    ]
 
 
 def test_no_card_at_all(smi: Any, tmp_path: Path) -> None:
