@@ -224,12 +224,13 @@ def test_five_gpus_cannot_share_thirty_two_heads(gpu_request: dict[str, Any]) ->
 
 
 def test_unknown_models_are_refused_by_name(configs: dict[str, Any], gpu_request: dict[str, Any]) -> None:
-    # This config holds Infinity, which Python writes into JSON; it is no reason to call the request invalid.
-    gpu_request["deployments"][0]["model"]["config"] = configs["nvidia--Nemotron-H-56B-Base-8K"]
+    # The config holds Infinity, which Python writes into JSON; it is no reason to call the request invalid.
+    config = dict(configs["nvidia--Nemotron-H-56B-Base-8K"], model_type="rwkv")
+    gpu_request["deployments"][0]["model"]["config"] = config
     error = _error(gpu_request)
     assert error["code"] == "plan.unsupported_model"
-    assert "nemotron_h" in error["message"]
-    assert "Mamba" in error["message"]
+    assert "rwkv" in error["message"]
+    assert "vLLM does not run it" in error["message"]
 
 
 def test_a_turing_card_computes_in_float16(gpu_request: dict[str, Any]) -> None:

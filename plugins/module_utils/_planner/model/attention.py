@@ -28,11 +28,9 @@ _INDEXED = frozenset(("deepseek_v32", "glm_moe_dsa"))
 
 def head_counts(family: str, config: Mapping[str, Any]) -> tuple[int, int, int]:
     """Query heads, KV heads and the width of a head, as vLLM reads them."""
-    heads = number(
-        config, HEADS, 0 if family in ("mamba", "mamba2", "falcon_mamba") else None, minimum=0, maximum=2**16
-    )
-    if heads == 0:
+    if family in ("mamba", "mamba2", "falcon_mamba"):
         return 0, 0, 0
+    heads = number(config, HEADS, maximum=2**16)
     hidden = number(config, HIDDEN, maximum=2**20)
     kv_heads = number(config, KV_HEADS, heads, maximum=2**16)
     if family == "falcon" and not flag(config, "new_decoder_architecture"):
