@@ -163,7 +163,7 @@ CARDS: tuple[Card, ...] = tuple(
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", text.lower().replace("nvidia", "").replace("geforce", "").replace("tesla", ""))
+    return re.sub(r"nvidia|geforce|tesla|rtx|[^a-z0-9]", "", text.lower())
 
 
 def find(text: str) -> Card | None:
