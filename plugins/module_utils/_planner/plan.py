@@ -32,6 +32,8 @@ def answer(request: Request) -> dict[str, Any]:
     instances: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     warnings: list[str] = []
+    if request.gpus and request.gpu_reason:
+        warnings.append("Provisional, for the cards that the PCI bus names: %s." % request.gpu_reason.rstrip("."))
     # Deployments that name their GPUs are placed first, so that those that only count do not take them.
     order = sorted(
         range(len(request.deployments)),

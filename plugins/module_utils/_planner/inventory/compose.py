@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
 
+from ..report import cards
 from .specs import BUILDS
 
+MEASURED = (
+    "weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graph_bytes", "kv_available_bytes", "kv_tokens",
+)  # fmt: skip
 _DEPLOYMENT_KEYS = ("name", "gpus", "workload", "engine_args", "device")
 
 
@@ -25,14 +29,17 @@ def build_request(
 
     ``deployments``: from merge_deployments; absent ones are left out, but their units count as gone. ``models``:
     deployment name to model_info's model. ``host``: host_info's answer (``memory.total_bytes``, ``cpus``, and
-    ``instances`` with the GPUs that they have). ``gpu_facts``: what gpu_facts returned as ``ansible_facts.gpufleet``.
+    ``instances`` with the GPUs that they have). ``gpu_facts``: what gpu_facts returned as ``ansible_facts.gpufleet``;
+    before there is a driver its PCI ids give a provisional plan.
     """
     facts = dict(gpu_facts or {})
     wanted = [entry for entry in deployments if entry["state"] != "absent"]
+    measured = [_measured(entry) for entry in host.get("instances") or () if entry.get("measured")]
     held = {entry["name"]: entry.get("gpu_uuids") or [] for entry in host.get("instances") or ()}
     request: dict[str, Any] = {
         "vllm_version": wanted[0]["runtime"]["version"] if wanted else "0.32.0",
-        "gpus": [{key: value for key, value in gpu.items() if value is not None} for gpu in facts.get("gpus") or ()],
+        "gpus": [{key: value for key, value in gpu.items() if value is not None} for gpu in facts.get("gpus") or ()]
+        or provisional_gpus(facts),
         "deployments": [
             _deployment(entry, models.get(entry["name"]) or {}, held.get(entry["name"]) or []) for entry in wanted
         ],
@@ -40,6 +47,10 @@ def build_request(
         "runtime": {"device": device},
         "host": {},
     }
+    if facts.get("links"):
+        request["links"] = facts["links"]
+    if measured:
+        request["measured"] = measured
     memory = host.get("memory") or {}
     if memory.get("total_bytes"):
         request["host"]["memory_bytes"] = memory["total_bytes"]
@@ -53,6 +64,27 @@ def build_request(
     if reason.get("remedy"):
         request["gpu_remedy"] = reason["remedy"]
     return request
+
+
+def provisional_gpus(gpu_facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The cards of a host whose driver does not answer, from their PCI ids; empty where one of them is not known.
+
+    All their memory counts as free: nothing can hold it without a driver.
+    """
+    found = [cards.find(device.get("card") or "") for device in gpu_facts.get("pci_devices") or ()]
+    if gpu_facts.get("gpus") or None in found:
+        return []
+    return [card.facts(index) for index, card in enumerate(found) if card is not None]
+
+
+def _measured(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What the role recorded of an engine's last start, in the words of the request."""
+    kept = entry["measured"]
+    sizes = {key: value for key, value in (kept.get("measured") or {}).items() if key in MEASURED}
+    found = {"deployment": entry["name"], "vllm_version": kept.get("vllm_version") or "", **sizes}
+    if kept.get("fingerprint"):
+        found["fingerprint"] = kept["fingerprint"]
+    return found
 
 
 def _deployment(entry: Mapping[str, Any], model: Mapping[str, Any], held: Sequence[str]) -> dict[str, Any]:
