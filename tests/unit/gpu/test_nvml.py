@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -28,12 +32,23 @@ def test_two_cards_are_said_in_full(probe: Probe) -> None:
 @pytest.mark.parametrize(
     ("nvml_code", "code"),
     [
+        (3, "gpu.unknown"),
         (4, "gpu.no_permission"),
+        (6, "gpu.no_device"),
+        (7, "gpu.unknown"),
+        (8, "gpu.no_power"),
         (9, "gpu.driver_not_loaded"),
         (10, "gpu.timeout"),
+        (11, "gpu.irq"),
         (13, "gpu.driver_too_old"),
+        (14, "gpu.damaged"),
+        (15, "gpu.lost"),
+        (16, "gpu.reset_required"),
         (17, "gpu.blocked"),
         (18, "gpu.driver_mismatch"),
+        (20, "gpu.no_resources"),
+        (23, "gpu.no_resources"),
+        (25, "gpu.driver_too_old"),
         (999, "gpu.unknown"),
         (4711, "gpu.unknown"),
     ],
@@ -45,6 +60,35 @@ def test_a_driver_that_cannot_be_used_is_a_reason_with_a_remedy(probe: Probe, nv
     assert answer["reason"]["nvml_code"] == nvml_code
     assert answer["reason"]["message"]
     assert answer["reason"]["remedy"]
+
+
+def test_a_host_without_the_library_has_no_driver(root: Path, tmp_path: Path) -> None:
+    """What pynvml says where it finds no libnvidia-ml.so.1: code 12, which is no failure either."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import nvml\n"
+        "try: nvml.read(sys.argv[2])\n"
+        "except nvml.NvmlUnavailable as error: print(error.nvml_code)\n"
+    )
+    command = [sys.executable, "-c", code, str(root / ".cache/collections"), str(tmp_path)]
+    done = subprocess.run(command, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "12"
+
+
+def test_the_package_of_the_role_is_used_whichever_python_runs(tmp_path: Path, root: Path) -> None:
+    """The role's environment may belong to another interpreter than the one that runs the module."""
+    place = tmp_path / "opt/gpufleet/runtimes/gpu-probe-1/lib/python3.99/site-packages"
+    place.mkdir(parents=True)
+    (place / "pynvml.py").write_text("class NVMLError(Exception): value = 18\ndef nvmlInit(): raise NVMLError('own')\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from ansible_collections.gpufleet.vllm.plugins.module_utils._gpu import nvml\n"
+        "try: nvml.read(sys.argv[2])\n"
+        "except nvml.NvmlUnavailable as error: print(error.nvml_code, error, sys.argv[2] in ' '.join(sys.path))\n"
+    )
+    command = [sys.executable, "-c", code, str(root / ".cache/collections"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "18 own False"
 
 
 @pytest.mark.parametrize(("nvml_code", "code"), [(15, "gpu.lost"), (16, "gpu.reset_required"), (8, "gpu.no_power")])
