@@ -11,8 +11,14 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
+from ..model.info import ModelInfo
 from ..request import Gpu
 from ..shape import Shape
+from .activation import activation_bytes
+from .cards import context_bytes
+from .graphs import estimate_bytes, graph_bytes
+from .libraries import non_torch_bytes
+from .sampler import state_bytes
 
 GIB = 2**30
 MIB = 2**20
@@ -22,7 +28,11 @@ CPU_SYSTEM_BYTES = 1 * GIB  # left to the operating system and what else the hos
 
 @dataclass(frozen=True)
 class Memory:
-    """Parts of the memory of rank 0, in bytes; ``budget`` is what the engine may use of ``total``."""
+    """Parts of the memory of one rank, in bytes; ``budget`` is what the engine may use of ``total``.
+
+    ``graphs`` is what capturing really takes, ``reserved`` what vLLM set aside for it before it sized the cache;
+    ``context`` lies outside the budget. ``headroom`` is what the card has left when everything runs.
+    """
 
     total: int
     budget: int
@@ -32,6 +42,8 @@ class Memory:
     graphs: int
     kv_available: int
     headroom: int
+    reserved: int = 0
+    context: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -45,24 +57,58 @@ class Memory:
 
 
 class Parts(NamedTuple):
-    """What one rank holds beside its KV cache, in bytes."""
+    """What one rank holds beside its KV cache, in bytes; ``estimate`` is set aside for graphs, ``uncharged`` unseen."""
 
     weights: int
     activation: int
     non_torch: int
     graphs: int
+    estimate: int | None = None
+    uncharged: int = 0
+
+
+def rank_parts(weights: int, model: ModelInfo, shape: Shape, stage: int = 0) -> Parts:
+    """All parts of one rank of pipeline stage ``stage``, whose weights are ``weights`` bytes."""
+    return Parts(
+        weights,
+        activation_bytes(model, shape, stage),
+        non_torch_bytes(model, shape, stage),
+        graph_bytes(model, shape, stage),
+        estimate_bytes(model, shape, stage),
+        state_bytes(model, shape) if shape.version < (0, 27) else 0,
+    )
 
 
 def gpu_memory(gpu: Gpu, utilization: float, parts: Parts, shape: Shape, kv_explicit: int | None = None) -> Memory:
-    """Split ``gpu``; ``kv_explicit`` is kv-cache-memory-bytes, which replaces what the accounting leaves."""
-    weights, activation, non_torch, graphs = parts
-    total, free = gpu.usable_bytes, gpu.free_bytes
+    """Split ``gpu`` as ``shape.version`` does; ``kv_explicit`` is kv-cache-memory-bytes, which replaces the result.
+
+    Until 0.9.0 the engine is charged for all that is in use on the card, its own context and other processes included.
+    From 0.9.1 on only for what changed since it first looked; the context lies outside the budget, and so do graphs
+    until 0.20, which sets an estimate of them aside.
+    """
+    total, context = gpu.usable_bytes, context_bytes(gpu)
+    before = max(total - gpu.free_bytes, 0)
     budget = ceil(total * utilization)
-    charged = weights + activation + non_torch
-    if shape.version >= (0, 20):
-        charged += graphs  # estimated and held back before the cache is sized
-    if shape.version < (0, 9):
-        charged += total - free  # these releases charge other processes and the context to the engine
+    charged = parts.weights + parts.activation + parts.non_torch
+    estimate = parts.estimate if parts.estimate is not None else (parts.graphs if shape.version >= (0, 20) else 0)
+    if shape.version < (0, 9, 1):
+        charged += before + context
+    else:
+        charged += estimate
     kv = budget - charged if kv_explicit is None else kv_explicit
-    used = weights + activation + non_torch + graphs + max(0, kv)
-    return Memory(total, budget, weights, activation, non_torch, graphs, kv, free - used)
+    used = before + context + parts.weights + parts.activation + parts.non_torch + parts.uncharged + max(0, kv)
+    headroom = total - used - parts.graphs
+    return Memory(
+        total, budget, parts.weights, parts.activation, parts.non_torch, parts.graphs, kv, headroom, estimate, context
+    )
+
+
+def mm_ipc_bytes(shape: Shape) -> int:
+    """GPU memory set aside for handing images between processes: asked for by name, nothing otherwise."""
+    gib = shape.engine_args.get("mm-ipc-gpu-memory-gb")
+    return int(gib * GIB) if isinstance(gib, (int, float)) and not isinstance(gib, bool) and gib > 0 else 0
+
+
+def seen_by_driver(memory: Memory) -> int:
+    """What nvidia-smi shows for the engine's process once it serves: everything but what the card has left."""
+    return memory.total - memory.headroom

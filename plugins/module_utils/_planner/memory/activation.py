@@ -3,29 +3,43 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""Peak of the profiling run, in bytes. Constants marked FIT are fitted to published start-up logs."""
+"""Peak of the profiling run on one rank, in bytes: the largest of its phases, not their sum."""
 
 from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .accounting import GIB
+from .encoder import encoding
+from .sampler import blas_bytes, logits_bytes
 from .weights import round_up
+from .workspaces import expert_bytes, kept
 
 
 def activation_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
-    """The larger of the sampler's and one layer's buffers on one rank, and the workspace of routed experts."""
+    """What the profiling run takes beyond weights and what stays: encoding images, one layer's buffers, or sampling.
+
+    ``stage`` is the pipeline stage; only the last one samples, only the first encodes.
+    """
     tokens, width = shape.tokens, shape.width
-    per_logit = 14.2 if shape.version >= (0, 17) else 38.0  # FIT: the older sampler sorts the vocabulary
-    sampler = per_logit * shape.seqs * round_up(model.vocab, 64) + tokens * model.hidden * width + 0.095 * GIB
-    forward = tokens * width * (3 * model.intermediate / shape.tensor + 4 * model.hidden)
-    experts = 0.0
-    if model.experts:
-        local = model.moe_intermediate / shape.tensor
-        routed = tokens * model.experts_per_token * width
-        experts = routed * (max(local, model.hidden) + max(2 * local, model.hidden))
-        forward = tokens * width * (3 * model.shared_intermediate / shape.tensor + 4 * model.hidden)
-    return int(max(sampler, forward) + experts)
+    images = encoding(model, shape)
+    rows = 2 * shape.seqs * model.hidden * width  # hidden states of the rows to sample, and their random stand-in
+    experts = expert_bytes(model, shape)
+    kept_experts = experts if kept(model, shape) else 0
+    held = (images.outputs + images.pixels if stage == 0 else 0) + kept_experts
+    phases = [images.peak if stage == 0 else 0, held + layer_bytes(model, shape, stage) + experts - kept_experts]
+    if stage == shape.pipeline - 1:
+        phases.append(held + logits_bytes(model, shape) + tokens * model.hidden * width + rows + blas_bytes(shape))
+    return int(max(phases))
+
+
+def layer_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
+    """Buffers of the widest layer: both inputs of the gate, its product, and four hidden states of each token."""
+    inner = model.shared_intermediate if model.experts else model.intermediate
+    if model.experts and model.moe_layers < len(model.layers):
+        inner = max(inner, model.intermediate)
+    states = 4 + (2 if shape.pipeline > 1 else 0)  # a stage hands two on
+    per_token = 3 * inner / shape.tensor + states * model.hidden
+    return int(shape.tokens * shape.width * per_token) + 2 * shape.seqs * model.hidden * shape.width
 
 
 def cpu_activation_bytes(model: ModelInfo, shape: Shape) -> int:

@@ -3,25 +3,58 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""CUDA graphs: which batch sizes are captured, and their bytes. Constants marked FIT are fitted to published logs."""
+"""CUDA graphs: which batch sizes are captured, their bytes, and vLLM's estimate. FIT marks what logs fitted."""
 
 from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .accounting import MIB
+from .cards import MIB
+from .runner import second_runner
+
+# FIT to the one log that prints the parts (0.19, H100, 32 layers, S=1024): 260 MiB for the largest graph, 6 MiB for
+# each further one. Nodes are counted by layer, so the second scales with the layers.
+_FIRST_BYTES = 260 * MIB
+_GRAPH_BYTES = 6 * MIB
+_LAYERS = 32
+# FIT: what capturing really takes is about half of the first runner's estimate (0.58/0.24, 0.83/0.41, 0.42/0.22).
+_ACTUAL_SHARE = 0.5
+
+
+def largest_size(shape: Shape) -> int:
+    """The largest batch, in tokens, that is captured."""
+    blackwell = shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] == 10
+    return min(2 * shape.seqs * (1 + shape.speculative_tokens), 1024 if blackwell else 512, shape.tokens)
 
 
 def graph_sizes(shape: Shape) -> int:
     """How many batch sizes vLLM captures a CUDA graph for."""
-    blackwell = shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] == 10
-    top = min(2 * shape.seqs, 1024 if blackwell else 512, shape.tokens)
+    return len(_sizes(largest_size(shape)))
+
+
+def _sizes(top: int) -> list[int]:
     sizes = [size for size in [1, 2, 4] + list(range(8, 256, 8)) + list(range(256, top + 1, 16)) if size <= top]
-    return len(set(sizes))
+    return sizes if top in sizes or top < 1 else sizes + [top]
 
 
 def graph_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
-    """FIT: about 10 MiB a captured size for a model of 36 layers; none in eager mode."""
+    """What capturing really takes on one rank; none in eager mode."""
+    return int(_profiled(model, shape) * _ACTUAL_SHARE)
+
+
+def estimate_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
+    """What vLLM sets aside for graphs before it sizes the KV cache; 0 where the release or its runner does not."""
+    if shape.version < (0, 20) or (second_runner(model, shape) and shape.version < (0, 29)):
+        return 0
+    return int(_profiled(model, shape) * (_ACTUAL_SHARE if second_runner(model, shape) else 1.0))
+
+
+def _profiled(model: ModelInfo, shape: Shape) -> int:
+    """First graph and the rest, of mixed batches and of pure decoding ones (up to as many rows as requests)."""
     if shape.eager:
         return 0
-    return int(graph_sizes(shape) * 10 * MIB * max(1.0, len(model.layers) / 36.0))
+    sizes = _sizes(largest_size(shape))
+    decode = [size for size in sizes if size <= shape.seqs * (1 + shape.speculative_tokens)]
+    layers = max(1, len(model.layers) // shape.pipeline)
+    per_graph = _GRAPH_BYTES * layers / _LAYERS
+    return int(_FIRST_BYTES + per_graph * max(0, len(sizes) + len(decode) - 2))

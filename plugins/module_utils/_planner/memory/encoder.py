@@ -1,0 +1,114 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""Towers: what profiling an image, video or audio encoder takes, and what stays of it while the text is profiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from ..model.info import ModelInfo
+from ..shape import Shape
+from .runner import second_runner
+
+# The attention of a vision block holds about this many hidden states of each patch at once: input, norm, query, key
+# and value as projected and as laid out for the kernel, rotated queries and keys, output (vision attention of the
+# Qwen-VL families, whose images are large enough for this to show).
+_HIDDEN_STATES = 12
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Bytes of the profiled batch of images: ``peak`` while encoded, ``outputs`` and ``pixels`` kept afterwards."""
+
+    peak: int = 0
+    outputs: int = 0
+    pixels: int = 0
+
+
+@dataclass(frozen=True)
+class Item:
+    """The largest image: tokens it becomes, patches it is cut into, numbers of its pixels."""
+
+    tokens: int
+    patches: int
+    pixels: int
+
+
+def _number(section: Mapping[str, Any], key: str, default: int) -> int:
+    value = section.get(key)
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**24 else default
+
+
+def largest_item(model: ModelInfo, vision: Mapping[str, Any]) -> Item:
+    """What the processor of the family makes of the largest image it takes."""
+    family = model.wrapper or ""
+    patch = _number(vision, "patch_size", 14)
+    if family.startswith(("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_5")):
+        # The processors of these families allow 16,384 tokens an image; four patches become one token.
+        merge = _number(vision, "spatial_merge_size", 2) ** 2
+        patches = 16384 * merge
+        return Item(16384, patches, patches * 3 * _number(vision, "temporal_patch_size", 2) * patch * patch)
+    size = _number(vision, "image_size", 448 if family == "kimi_vl" else 896)
+    side = size // patch
+    merge = _number(model.outer, "spatial_merge_size", 1)
+    if family == "gemma3":
+        return Item(_number(model.outer, "mm_tokens_per_image", 256), side * side, 3 * size * size)
+    if family == "gemma4":
+        tokens = _number(vision, "default_output_length", 280)
+        return Item(tokens, tokens * 9, tokens * 9 * 3 * patch * patch)
+    if family == "llama4":
+        chunks = 17  # the largest grid of tiles and the thumbnail
+        return Item(chunks * side * side // 4, chunks * side * side, chunks * 3 * size * size)
+    if family in ("mistral3", "pixtral"):
+        merged = side // merge
+        return Item(merged * (merged + 1), side * side, 3 * size * size)
+    if family == "llava_next":
+        grid = model.outer.get("image_grid_pinpoints")
+        tiles = 1
+        if isinstance(grid, (list, tuple)):
+            for pair in grid[:64]:
+                if isinstance(pair, (list, tuple)) and len(pair) == 2 and all(isinstance(n, int) for n in pair):
+                    tiles = max(tiles, 1 + pair[0] * pair[1] // (size * size))
+        return Item(tiles * side * side, tiles * side * side, tiles * 3 * size * size)
+    if family in ("kimi_vl", "kimi_k25"):
+        return Item(4096, 16384, 16384 * 3 * patch * patch)
+    return Item(max(1, side * side // max(1, merge * merge)), side * side, 3 * size * size)
+
+
+def encoding(model: ModelInfo, shape: Shape) -> Encoding:
+    """The profiled batch of images of ``model``, nothing for a model without towers or with images switched off."""
+    vision = model.outer.get("vision_config")
+    if not model.multimodal or not isinstance(vision, Mapping) or _switched_off(shape):
+        return Encoding()
+    item = largest_item(model, vision)
+    # As many of the largest images as a batch may hold, and one where not even one fits.
+    count = max(1, max(shape.tokens, item.tokens) // item.tokens)
+    hidden = _number(vision, "hidden_size", 1024)
+    if "embed_dim" in vision:
+        hidden = _number(vision, "embed_dim", hidden)
+    inner = _number(vision, "intermediate_size", int(hidden * float(_ratio(vision))))
+    per_patch = max(_HIDDEN_STATES * hidden, 2 * hidden + 2 * inner)
+    deep = vision.get("deepstack_visual_indexes")
+    streams = 1 + (len(deep) if isinstance(deep, (list, tuple)) else 0)
+    pixels = count * item.pixels * shape.width
+    outputs = count * item.tokens * model.hidden * streams * shape.width
+    peak = count * item.patches * per_patch * shape.width + pixels + outputs * (streams > 1)
+    # The second runner lets go of the pixels before the text is profiled, the first holds them.
+    return Encoding(peak, outputs, 0 if second_runner(model, shape) else pixels)
+
+
+def _ratio(vision: Mapping[str, Any]) -> float:
+    ratio = vision.get("mlp_ratio")
+    return ratio if isinstance(ratio, (int, float)) and not isinstance(ratio, bool) and 0 < ratio < 64 else 4.0
+
+
+def _switched_off(shape: Shape) -> bool:
+    args = shape.engine_args
+    if args.get("language-model-only") or args.get("skip-mm-profiling"):
+        return True
+    limits = args.get("limit-mm-per-prompt")
+    return isinstance(limits, Mapping) and bool(limits) and not any(limits.values())
