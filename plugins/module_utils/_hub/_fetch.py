@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import http.client
 import os
 import random
 import threading
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, Callable
 
 from .._errors import Problem
-from ._dialects import Hub
 from ._http import HttpFailure, explain
-from ._store import READ_BYTES, Hashes, Place, free_bytes, hash_file, make_dirs, no_space
-from ._types import FileEntry, Listing
+from ._part import Follower, Part
+from ._servers import Servers
+from ._store import READ_BYTES, Place, free_bytes, make_dirs, no_space
+from ._transfer import Bad, Stale, Stopped, Target, copy_range, request
+from ._types import ZERO_BYTES_REMEDY, FileEntry, Listing
 
 
 @dataclass
@@ -29,171 +31,266 @@ class Settings:
     backoff: float = 0.5  # first pause; doubles each time
     longest_pause: float = 30.0
     longest_retry_after: float = 300.0  # a hub may ask for more patience than this, but does not get it
-    stop: threading.Event | None = None
 
 
-class Stopped(Exception):
-    """Another file of the same snapshot failed; this one ends where it is and resumes next time."""
+class _Job:
+    """One file on its way: its part, and what went wrong so far. Changed only with the download's lock held."""
 
-
-class _Bad(Exception):
-    """The answer cannot be used: wrong range, length or content. ``spoiled``: what is on disk is worthless too."""
-
-    def __init__(self, cause: str, spoiled: bool = False) -> None:
-        super().__init__(cause)
-        self.cause = cause
-        self.spoiled = spoiled
-
-
-class _Part:
-    """A file under way: what is on disk of it, and the hash of that, kept over all attempts of this run."""
-
-    def __init__(self, path: str, entry: FileEntry) -> None:
-        self.path = path
+    def __init__(self, entry: FileEntry, path: str) -> None:
         self.entry = entry
-        self.exists = os.path.exists(path)
-        self.size = os.path.getsize(path) if self.exists else 0
-        self.hashes = hash_file(path, entry) if self.size else Hashes(entry)
-
-    def append(self, out: Any, data: Any) -> None:
-        written = 0
-        while written < len(data):
-            count = out.write(data[written:])
-            self.hashes.update(data[written : written + count])
-            self.size += count
-            written += count
-
-    def forget(self) -> None:
-        _remove(self.path)
-        self.exists = False
-        self.size = 0
-        self.hashes = Hashes(self.entry)
-
-
-class _Attempts:
-    """Decides whether to go on and with which endpoint (``turn``)."""
-
-    ROW_PER_ENDPOINT = 3
-
-    def __init__(self, retries: int, endpoints: int) -> None:
-        self._retries = retries
-        self._endpoints = endpoints
+        self.part = Part(path, entry)
+        self.follower: Follower | None = None
+        self.waiting: deque[int] = deque()
+        self.active = 0
+        # Counts the beginnings: whoever still fetches for an earlier one stops.
         self.turn = 0
-        self.total = 0
-        self.in_a_row = 0
+        self.broken = ""
+        self.flat = False
+        self.refused: list[Any] = []
+        self.spoiled: dict[Any, int] = {}
+        self.used: list[Any] = []
+        self.locations: dict[Any, str] = {}
+        self.failures = 0
         self.last = ""
-        self._refused = 0
-        self._spoiled = 0
+        self.last_server: Any = None
+        self.meaning: Any = None
+        self.empty = False
 
-    def failed(self, cause: str, progressed: bool, refused: bool = False, spoiled: bool = False) -> None:
-        self.last = cause
-        self.total += 1
-        self.in_a_row = 1 if progressed else self.in_a_row + 1
-        self._refused += refused
-        self._spoiled += spoiled
-        if refused or spoiled or self.in_a_row % self.ROW_PER_ENDPOINT == 0:
-            self.turn += 1
+    def begin(self) -> None:
+        self.part.open()
+        self.follower = Follower(self.part)
+        self.used = []
+        self.waiting = deque(index for index in range(self.part.ranges) if self.part.left(index))
 
-    @property
-    def hopeless(self) -> bool:
-        # A whole file may be downloaded for nothing each time it turns out wrong: twice per endpoint is enough.
-        return self.in_a_row > self._retries or self._refused >= self._endpoints or self._spoiled >= 2 * self._endpoints
+    def begin_again(self) -> None:
+        if self.follower:
+            self.follower.abandon()
+        self.part.forget(self.flat)
+        self.broken = ""
+        self.turn += 1
+        self.begin()
+
+    def end(self) -> None:
+        if self.follower:
+            self.follower.abandon()
+        self.part.close()
 
 
-class FileFetcher:
-    """Brings files of one listing into the work directory, each whole and verified or not at all."""
+class Download:
+    """Brings files of one listing into the work directory, each whole and verified or not at all.
+
+    ``workers`` threads fetch ranges: of different files where there are enough of them, else of the same one.
+    """
+
+    ROW_PER_SERVER = 3
 
     def __init__(
         self,
-        hubs: list[Hub],
+        servers: Servers,
         listing: Listing,
         place: Place,
         settings: Settings,
         received: Callable[[int], None],
-        counted: Callable[[int], None],
+        progress: Any,
     ) -> None:
-        """``hubs`` are the endpoints that may serve, best first.
-
-        ``received`` gets the bytes that came over the network; ``counted`` those that are done or, negative, not done
-        after all.
-        """
-        self._hubs = hubs
+        """``received`` gets the bytes that came over the network; ``progress`` is a Progress."""
+        self._servers = servers
         self._listing = listing
         self._place = place
         self._settings = settings
         self._received = received
-        self._counted = counted
-        self._stop = settings.stop or threading.Event()
+        self._progress = progress
+        self._stop = threading.Event()
+        self._turn = threading.Condition()
+        self._pending: deque[FileEntry] = deque()
+        self._running: list[_Job] = []
+        self._workers = 1
+        self._done: dict[str, FileEntry] = {}
+        self._error: BaseException | None = None
 
-    def fetch(self, entry: FileEntry) -> FileEntry:
-        """Fetch one file and return its entry with the sha256. Raises Problem or Stopped."""
-        attempt = _Attempts(self._settings.retries, len(self._hubs))
-        part = _Part(self._place.part(entry.path), entry)
-        while True:
-            before = part.size
-            hub = self._hubs[attempt.turn % len(self._hubs)]
-            pause = None
-            meaning = None
-            try:
-                self._attempt(hub, entry, part)
-                break
-            except HttpFailure as failure:
-                meaning = hub.problem(failure, self._listing.model_id, self._listing.revision)
-                attempt.failed(failure.cause, part.size > before, refused=not failure.temporary)
-                pause = failure.retry_after
-            except _Bad as bad:
-                attempt.failed(bad.cause, False, spoiled=bad.spoiled)
-                if bad.spoiled:
-                    self._counted(-part.size)
-                    part.forget()
-            except OSError as error:
-                raise self._local(entry, error) from error
-            if attempt.hopeless:
-                raise self._given_up(entry, hub, meaning, attempt)
-            self._pause(attempt.in_a_row, pause)
-        return FileEntry(entry.path, entry.size, part.hashes.sha256, entry.git_sha1)
+    def run(self, entries: list[FileEntry], workers: int) -> list[FileEntry]:
+        """Fetch all, largest first, and return their entries with the sha256. The first failure stops the others.
 
-    def _attempt(self, hub: Hub, entry: FileEntry, part: _Part) -> None:
-        """One request at most; what it got stays for the next one."""
-        if part.size > entry.size:
-            raise _Bad("there are more bytes on disk than the file has", spoiled=True)
-        if part.size < entry.size or not part.exists:
-            self._transfer(hub, entry, part)
-        if not part.hashes.match():
-            raise _Bad("the content does not have the hash that %s lists" % self._listing.endpoint, spoiled=True)
-        target = os.path.join(self._place.data, entry.path)
+        Raises Problem; what has come stays for the next run.
+        """
+        self._pending = deque(sorted(entries, key=lambda each: -each.size))
+        self._workers = max(1, workers)
+        threads = [threading.Thread(target=self._work, daemon=True) for _number in range(self._workers)]
+        for thread in threads:
+            thread.start()
+        try:
+            for thread in threads:
+                thread.join()
+        finally:
+            self._stop.set()
+            for job in self._running:
+                job.end()
+        if self._error:
+            raise self._error
+        return [self._done[each.path] for each in entries]
+
+    # -- who does what
+
+    def _work(self) -> None:
+        buffer = memoryview(bytearray(READ_BYTES))
+        job: _Job | None = None
+        try:
+            while True:
+                taken = self._take()
+                if taken is None:
+                    return
+                job, index, turn = taken
+                if index >= 0:
+                    with contextlib.suppress(Stale):
+                        self._fetch(job, index, turn, buffer)
+                self._put_back(job)
+        except Stopped:
+            pass
+        except OSError as error:
+            self._fail(self._local(job.entry if job else None, error))
+        except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._turn:
+            self._error = self._error or error
+            self._stop.set()
+            self._turn.notify_all()
+
+    def _take(self) -> tuple[_Job, int, int] | None:
+        """The next range to fetch: a file, its range (-1: nothing of it is missing) and the file's turn."""
+        with self._turn:
+            while not self._stop.is_set():
+                if self._pending and len(self._running) < self._workers:
+                    entry = self._pending.popleft()
+                    job = _Job(entry, self._place.part(entry.path))
+                    job.active = 1
+                    self._running.append(job)
+                    job.begin()
+                    return job, job.waiting.popleft() if job.waiting else -1, job.turn
+                open_jobs = [each for each in self._running if each.waiting and not each.broken]
+                if open_jobs:
+                    job = min(open_jobs, key=lambda each: each.active)
+                    job.active += 1
+                    return job, job.waiting.popleft(), job.turn
+                if not self._running and not self._pending:
+                    return None
+                self._turn.wait()
+            return None
+
+    def _put_back(self, job: _Job) -> None:
+        """The last one to leave a file ends it, or begins it again."""
+        with self._turn:
+            if job.active > 1 or (job.waiting and not job.broken):
+                job.active -= 1
+                self._turn.notify_all()
+                return
+        # Nobody else works on this file, and while it has an active worker nobody will.
+        if not job.broken:
+            self._finish(job)
+        with self._turn:
+            job.active -= 1
+            if job.broken:
+                self._progress.add(-job.part.done)
+                job.begin_again()
+            else:
+                self._running.remove(job)
+            self._turn.notify_all()
+
+    def _finish(self, job: _Job) -> None:
+        assert job.follower
+        hashes = job.follower.finish()
+        if not hashes.match():
+            with self._turn:
+                cause = "the content does not have the hash that %s lists" % self._listing.endpoint
+                self._spoil(job, cause, job.used)
+            return
+        target = os.path.join(self._place.data, job.entry.path)
         make_dirs(os.path.dirname(target))
-        os.chmod(part.path, 0o644)
-        os.replace(part.path, target)
+        job.part.sync()
+        job.part.finish(target)
+        with self._turn:
+            entry = job.entry
+            self._done[entry.path] = FileEntry(entry.path, entry.size, hashes.sha256, entry.git_sha1)
+        self._progress.file_done()
 
-    def _transfer(self, hub: Hub, entry: FileEntry, part: _Part) -> None:
-        """Append what is missing to the part. Raises HttpFailure or _Bad when the answer stops early."""
-        with open(part.path, "ab", buffering=0) as out:
-            part.exists = True
-            if entry.size:
-                extra = {"Range": "bytes=%d-" % part.size} if part.size else {}
-                url = hub.file_url(self._listing.model_id, self._listing.revision, entry.path)
-                with hub.client.open(url, extra) as answer:
-                    _check_answer(answer, entry, part.size)
-                    self._copy(url, answer, out, part)
-                os.fsync(out.fileno())
+    # -- one range
 
-    def _copy(self, url: str, answer: Any, out: Any, part: _Part) -> None:
-        left = part.entry.size - part.size
-        while left:
-            if self._stop.is_set():
-                raise Stopped()
+    def _fetch(self, job: _Job, index: int, turn: int, buffer: memoryview) -> None:
+        """Fetch what is missing of one range, whatever it takes. Raises Problem, Stopped, Stale or OSError."""
+        part, in_a_row = job.part, 0
+        while part.left(index):
+            if job.turn != turn or job.broken:
+                raise Stale()
+            with self._turn:
+                server = self._servers.choose(job.entry, job.refused, job.spoiled)
+                if server is None:
+                    raise self._given_up(job)
+            before, pause = part.have[index], None
             try:
-                # Not readinto: it waits until its buffer is full, and loses what it holds when the server falls silent.
-                data = answer.read1(min(left, READ_BYTES))
-            except (OSError, http.client.HTTPException) as error:
-                raise HttpFailure(url, 0, explain(error)) from None
-            if not data:
-                raise HttpFailure(url, 0, "the connection was cut with %d bytes missing" % left)
-            part.append(out, memoryview(data))
-            left -= len(data)
-            self._received(len(data))
-            self._counted(len(data))
+                self._transfer(server, job, index, turn, buffer)
+            except HttpFailure as failure:
+                known = job.locations.pop(server, None)
+                if known and not failure.temporary:
+                    # The address it once redirected to has expired.
+                    continue
+                pause = failure.retry_after
+                with self._turn:
+                    job.meaning = server.problem(failure, self._listing.model_id, self._listing.revision)
+                    job.failures, job.last, job.last_server = job.failures + 1, failure.cause, server
+                    if not failure.temporary and server not in job.refused:
+                        job.refused.append(server)
+            except Bad as bad:
+                with self._turn:
+                    job.meaning, job.empty = None, bad.empty
+                    job.failures, job.last, job.last_server = job.failures + 1, bad.cause, server
+                    if bad.spoiled:
+                        job.flat = job.flat or part.ranges > 1
+                        self._spoil(job, bad.cause, [server])
+                        raise Stale() from None
+                    if bad.empty:
+                        job.spoiled[server] = job.spoiled.get(server, 0) + 1
+            if not part.left(index):
+                return
+            in_a_row = 1 if part.have[index] > before else in_a_row + 1
+            if in_a_row > self._settings.retries:
+                raise self._given_up(job)
+            if in_a_row % self.ROW_PER_SERVER == 0:
+                self._servers.demote(server)
+            self._pause(in_a_row, pause)
+
+    def _transfer(self, server: Any, job: _Job, index: int, turn: int, buffer: memoryview) -> None:
+        """One request at most; what it got stays for the next one."""
+        part = job.part
+        first = part.position(index)
+        last = first + part.left(index) - 1
+        whole = first == 0 and last == job.entry.size - 1
+        url = server.file_url(self._listing.model_id, self._listing.revision, job.entry.path)
+        with request(server, url, job.locations.get(server), None if whole else (first, last)) as answer:
+            if answer.geturl() != url:
+                job.locations[server] = answer.geturl()
+            self._progress.source(server.endpoint)
+            target = Target(url, part, index, lambda: self._stop.is_set() or (job.turn != turn or bool(job.broken)))
+            for count in copy_range(answer, target, buffer, server.client.timeout):
+                if server not in job.used:
+                    job.used.append(server)
+                self._received(count)
+                self._progress.add(count)
+                if job.follower:
+                    job.follower.advanced()
+        if self._stop.is_set():
+            raise Stopped()
+
+    def _spoil(self, job: _Job, cause: str, servers: list[Any]) -> None:
+        """What is on disk of the file is worthless; ``servers`` sent it. With the lock held."""
+        job.broken, job.last = cause, cause
+        job.failures += 1
+        job.meaning = None
+        for server in servers:
+            job.spoiled[server] = job.spoiled.get(server, 0) + 1
+            job.last_server = server
+        if len(servers) == 1:
+            self._servers.demote(servers[0])
 
     def _pause(self, failures: int, retry_after: float | None) -> None:
         settings = self._settings
@@ -206,50 +303,41 @@ class FileFetcher:
         if self._stop.wait(seconds):
             raise Stopped()
 
-    def _given_up(self, entry: FileEntry, hub: Hub, meaning: Any, attempt: _Attempts) -> Problem:
-        asked = "file %s of %s from %s" % (entry.path, self._listing.model_id, hub.endpoint)
-        if isinstance(meaning, Problem) and meaning.code == "hub.unauthorized":
-            return meaning
-        if isinstance(meaning, Problem):
+    # -- what to say
+
+    def _given_up(self, job: _Job) -> Problem:
+        server = job.last_server or self._listing
+        asked = "file %s of %s from %s" % (job.entry.path, self._listing.model_id, server.endpoint)
+        if isinstance(job.meaning, Problem) and job.meaning.code == "hub.unauthorized":
+            return job.meaning
+        if isinstance(job.meaning, Problem):
             return Problem(
                 "hub.missing_file",
                 asked,
                 "the hub lists it but answers 404 for it",
                 "Use another endpoint or source for this model",
             )
+        if job.empty:
+            return Problem(
+                "hub.zero_bytes",
+                asked,
+                "%s, %d times" % (job.last, job.failures),
+                ZERO_BYTES_REMEDY,
+            )
         return Problem(
-            "model.damaged" if meaning is None else "hub.unreachable",
+            "model.damaged" if job.meaning is None else "hub.unreachable",
             asked,
-            "gave up after %d failures, the last: %s" % (attempt.total, attempt.last),
+            "gave up after %d failures, the last: %s" % (job.failures, job.last),
             "Run again to go on where it stopped, or set gpufleet_hub_endpoints to a better hub or mirror",
         )
 
-    def _local(self, entry: FileEntry, error: OSError) -> Problem:
+    def _local(self, entry: FileEntry | None, error: OSError) -> Problem:
         store = self._place.store
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            return no_space(store, entry.size, free_bytes(store))
+            return no_space(store, entry.size if entry else 0, free_bytes(store))
         return Problem(
             "model.store_unwritable",
-            "file %s below %s" % (entry.path, store),
+            "file %s below %s" % (entry.path if entry else "", store),
             explain(error),
             "Check that the model store is writable for root on this host",
         )
-
-
-def _check_answer(answer: Any, entry: FileEntry, have: int) -> None:
-    """Raise _Bad if this answer is not the rest of the listed file."""
-    length = answer.headers.get("Content-Length")
-    if have and answer.status != 206:
-        raise _Bad("the server ignores ranges, so the file starts again", spoiled=True)
-    if have:
-        content_range = answer.headers.get("Content-Range") or ""
-        if content_range.replace("bytes", "").strip().partition("-")[0] != str(have):
-            raise _Bad("the server sends another range than asked for (%s)" % content_range)
-    left = entry.size - have
-    if length is not None and length.isdigit() and int(length) != left:
-        raise _Bad("the server announces %s bytes where %d are missing" % (length, left))
-
-
-def _remove(path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)

@@ -11,10 +11,9 @@ from typing import Any
 
 from .._errors import Problem
 from ._dialects import Hub
-from ._remove import commits_below
 from ._snapshot import Wish
 from ._sources import find
-from ._store import EVERYTHING, Place, manifest_entries, published_at, read_manifest, size_matches
+from ._store import EVERYTHING, Place, commits_below, manifest_entries, published_at, read_manifest, size_matches
 from ._types import FileEntry, Listing, is_commit
 
 # What a hub says that no longer has a commit.

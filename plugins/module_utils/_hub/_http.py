@@ -21,6 +21,8 @@ MAX_JSON_BYTES = 64 << 20
 # A hub that does not answer a small question in this time is given up for the next one.
 SMALL_TIMEOUT_SECONDS = 20.0
 
+SECRET_HEADERS = ("Authorization", "Cookie")
+
 
 class HttpFailure(Exception):
     """A request that did not give what was asked.
@@ -85,7 +87,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
         if following is not None:
             if _origin(req.full_url) != _origin(newurl):
-                for secret in ("Authorization", "Cookie"):
+                for secret in SECRET_HEADERS:
                     following.remove_header(secret)
             # urllib turns HEAD into GET.
             following.method = req.get_method()
@@ -101,25 +103,35 @@ class Client:
         self._headers["User-Agent"] = USER_AGENT
         # Some servers would compress text and so break sizes and ranges.
         self._headers["Accept-Encoding"] = "identity"
-        self._timeout = timeout
+        self.timeout = timeout
         self._opener = urllib.request.build_opener(_Redirects())
 
     def open(self, url: str, extra: dict[str, str] | None = None, timeout: float | None = None) -> Any:
         """Return the open answer to a GET (status 200 or 206). Raises HttpFailure."""
         # Endpoints are checked to be http or https, and so are redirects.
-        request = urllib.request.Request(url, headers={**self._headers, **(extra or {})})  # noqa: S310
+        return self._open(url, {**self._headers, **(extra or {})}, url, timeout)
+
+    def open_elsewhere(self, url: str, location: str, extra: dict[str, str] | None = None) -> Any:
+        """Like ``open``, but at the address that ``url`` redirected to before, which is no place for the token."""
+        headers = {**self._headers, **(extra or {})}
+        if _origin(url) != _origin(location):
+            headers = {name: value for name, value in headers.items() if name not in SECRET_HEADERS}
+        return self._open(location, headers, url, None)
+
+    def _open(self, url: str, headers: dict[str, str], named: str, timeout: float | None) -> Any:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310
         try:
-            return self._opener.open(request, timeout=timeout or self._timeout)
+            return self._opener.open(request, timeout=timeout or self.timeout)
         except urllib.error.HTTPError as error:
-            failure = HttpFailure(url, error.code, "answered %d %s" % (error.code, error.reason or ""), error.headers)
+            failure = HttpFailure(named, error.code, "answered %d %s" % (error.code, error.reason or ""), error.headers)
             error.close()
             raise failure from None
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise HttpFailure(url, 0, explain(error)) from None
+            raise HttpFailure(named, 0, explain(error)) from None
 
     def read(self, url: str, extra: dict[str, str] | None = None, limit: int = MAX_JSON_BYTES) -> tuple[bytes, Any]:
         """Return body and headers of a small answer. Raises HttpFailure, also for an answer cut short."""
-        with self.open(url, extra, min(self._timeout, SMALL_TIMEOUT_SECONDS)) as answer:
+        with self.open(url, extra, min(self.timeout, SMALL_TIMEOUT_SECONDS)) as answer:
             try:
                 body = answer.read(limit + 1)
             except (OSError, http.client.HTTPException) as error:

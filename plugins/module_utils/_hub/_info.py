@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 from .._errors import Problem
 from ._dialects import HUBS, Hub
+from ._folder import FolderHub
 from ._held import Held, ask, find_held
 from ._http import HttpFailure, explain
 from ._snapshot import Wish
@@ -46,6 +47,8 @@ def read_model(wish: Wish, directory: str | None, read_tensors: bool, use_store:
     hub, listing = ask(hubs, wish, held) if use_store else find(hubs, wish.model_id, wish.revision)
 
     def read(path: str, offset: int, count: int) -> bytes:
+        if isinstance(hub, FolderHub):
+            return hub.read_range(listing, path, offset, count)
         url = hub.file_url(listing.model_id, listing.revision, path)
         return _ranged(hub, url, offset, count)
 

@@ -14,7 +14,9 @@ import time
 class Progress:
     """Keeps a small JSON file fresh while something long runs; does nothing without a path.
 
-    The file holds ``{"schema": 1, "stage", "done_bytes", "total_bytes", "message"}`` and is replaced as a whole, so
+    The file holds ``{"schema": 1, "stage", "done_bytes", "total_bytes", "message", "files_done",
+    "files_total", "source", "updated_at"}`` (bytes; seconds since 1970; ``source`` is who sends at this moment) and is
+    replaced as a whole, so
     that a reader never sees half of it. Safe to use from several threads.
     """
 
@@ -28,6 +30,9 @@ class Progress:
         self._done = 0
         self._total = 0
         self._written = 0.0
+        self._files_done = 0
+        self._files_total = 0
+        self._source = ""
 
     def stage(self, name: str, message: str, done_bytes: int = 0, total_bytes: int = 0) -> None:
         """Begin a stage, whose size in bytes may be known."""
@@ -35,6 +40,21 @@ class Progress:
             self._stage, self._message = name, message
             self._done, self._total = done_bytes, total_bytes
             self._write()
+
+    def files(self, done: int, total: int) -> None:
+        """How many files the snapshot has, and how many of them are there."""
+        with self._lock:
+            self._files_done, self._files_total = done, total
+
+    def file_done(self) -> None:
+        """One more file is there and verified."""
+        with self._lock:
+            self._files_done += 1
+
+    def source(self, endpoint: str) -> None:
+        """Who sends now: an endpoint without secrets."""
+        # Called for every request: without the lock, as a later call only says something newer.
+        self._source = endpoint
 
     def add(self, count: int) -> None:
         """Count bytes as done (or, with a negative count, as not done after all)."""
@@ -53,6 +73,10 @@ class Progress:
             "done_bytes": self._done,
             "total_bytes": self._total,
             "message": self._message,
+            "files_done": self._files_done,
+            "files_total": self._files_total,
+            "source": self._source,
+            "updated_at": round(time.time(), 1),
         }
         temporary = "%s.%d.tmp" % (self._path, os.getpid())
         try:

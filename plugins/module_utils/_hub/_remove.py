@@ -12,13 +12,16 @@ import shutil
 from typing import Iterator
 
 from .._errors import Problem
+from ._lock import Lock
 from ._snapshot import Outcome, Wish
-from ._store import Lock, Place, make_dirs, read_manifest, unwritable
+from ._store import Place, commits_below, make_dirs, snapshots_in, unwritable
 from ._types import check_model_id, is_commit
 
 # What this collection itself names so in .work and .locks: <id with two dashes for the slash>--<commit>.
 _UNFINISHED = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}(\.removed)?$")
 _LOCK = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.lock$")
+# What a killed run left beside its lock: nothing that anybody waits for once the locks are gone.
+_BESIDE = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.(owner(\.[0-9a-f]{32})?|repaired)$")
 
 
 def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
@@ -70,6 +73,11 @@ def ensure_store_absent(wish: Wish, check: bool = False) -> Outcome:
         _note(outcome, os.path.join(locks, name))
         if not check:
             _remove_lock(wish, os.path.join(locks, name))
+    for name in _names(locks, _BESIDE):
+        _note(outcome, os.path.join(locks, name))
+        if not check:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(os.path.join(locks, name))
     for path in (work, locks, store):
         _remove_if_empty(outcome, path, check)
     return outcome
@@ -84,34 +92,6 @@ def _remove_if_empty(outcome: Outcome, path: str, check: bool) -> None:
         _note(outcome, path)
         if not check:
             os.rmdir(path)
-
-
-def snapshots_in(store: str) -> list[tuple[str, str]]:
-    """Id and commit of every snapshot of ours, found by its manifest. Links are not followed."""
-    found = []
-    for first in _folders(store):
-        if not first.startswith("."):
-            for second in ["", *_folders(os.path.join(store, first))]:
-                model_id = "%s/%s" % (first, second) if second else first
-                top = os.path.join(store, first, second) if second else os.path.join(store, first)
-                for commit in commits_below(top):
-                    manifest = read_manifest(os.path.join(top, commit))
-                    if manifest and (manifest.get("id"), manifest.get("revision")) == (model_id, commit):
-                        found.append((model_id, commit))
-    return found
-
-
-def commits_below(top: str) -> list[str]:
-    """Names of the directories below ``top`` that are commits."""
-    return [name for name in _folders(top) if is_commit(name)]
-
-
-def _folders(path: str) -> list[str]:
-    try:
-        with os.scandir(path) as entries:
-            return sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
-    except OSError:
-        return []
 
 
 def _names(path: str, pattern: re.Pattern[str]) -> list[str]:

@@ -9,8 +9,9 @@ from typing import Any, Callable, TypeVar
 
 from .._errors import Problem
 from ._dialects import HUBS, Hub
+from ._folder import FolderHub, is_folder
 from ._http import HttpFailure, public_url
-from ._types import DEFAULT_ENDPOINTS, Listing, check_model_id
+from ._types import DEFAULT_ENDPOINTS, FileEntry, Listing, check_entries, check_model_id
 
 Result = TypeVar("Result")
 
@@ -42,7 +43,7 @@ def hubs_of(
     for source in sources:
         token = (tokens or {}).get(source) or None
         for url in endpoints_of(source, endpoints):
-            hubs.append(HUBS[source](url, token, timeout))
+            hubs.append(FolderHub(url, source) if is_folder(url) else HUBS[source](url, token, timeout))
     return hubs
 
 
@@ -68,9 +69,59 @@ def _first(hubs: list[Hub], asked: str, work: Callable[[Hub], Result]) -> tuple[
             problems.append(unreachable(hub, asked, failure))
         except Problem as problem:
             problems.append(problem)
-            if problem.code in _FINAL_FOR_SOURCE:
+            # A folder speaks for itself only: it holds what somebody put there.
+            if problem.code in _FINAL_FOR_SOURCE and not isinstance(hub, FolderHub):
                 closed.add(hub.source)
     raise _worst(problems, asked)
+
+
+def agreeing(hubs: list[Hub], hub: Hub, listing: Listing) -> tuple[Hub, Listing, list[Hub]]:
+    """Compare what ``hub`` lists with other endpoints of its source, until two agree about every size and hash.
+
+    Gives the hub and the listing to go by, and the hubs without those that say something else about the same commit. An
+    endpoint that does not answer says nothing. Raises Problem if all that answer contradict each other: nobody knows
+    then which of them lies.
+    """
+    if isinstance(hub, FolderHub):
+        return hub, listing, hubs
+    heard: list[tuple[Hub, list[FileEntry]]] = [(hub, listing.files)]
+    for other in hubs:
+        if other is hub or other.source != hub.source or isinstance(other, FolderHub):
+            continue
+        try:
+            files = check_entries(other.entries(listing.model_id, listing.revision), other.endpoint)
+        except (HttpFailure, Problem):
+            continue
+        for known, said in heard:
+            if _difference(said, files) is None:
+                wrong = [each for each, its in heard if _difference(its, files)]
+                agreed = Listing(
+                    listing.model_id, listing.source, known.endpoint, listing.requested_revision, listing.revision, said
+                )
+                return known, agreed, [each for each in hubs if each not in wrong]
+        heard.append((other, files))
+    if len(heard) == 1:
+        return hub, listing, hubs
+    raise Problem(
+        "hub.disagreement",
+        "model %s at %s" % (listing.model_id, listing.revision),
+        "%s and %s list %s with another size or hash, at the same commit"
+        % (hub.endpoint, heard[1][0].endpoint, _difference(listing.files, heard[1][1])),
+        "One of them is wrong: keep only the one you trust in gpufleet_hub_endpoints. Nothing was fetched",
+    )
+
+
+def _difference(one: list[FileEntry], other: list[FileEntry]) -> str | None:
+    """The first path about which two lists differ; a hash that only one of them knows is no difference."""
+    left, right = ({each.path: each for each in files} for files in (one, other))
+    for path in sorted(left.keys() | right.keys()):
+        mine, theirs = left.get(path), right.get(path)
+        if mine is None or theirs is None or mine.size != theirs.size:
+            return path
+        pairs = ((mine.sha256, theirs.sha256), (mine.git_sha1, theirs.git_sha1))
+        if any(known and said and known != said for known, said in pairs):
+            return path
+    return None
 
 
 def unreachable(hub: Hub, asked: str, failure: HttpFailure) -> Problem:

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -16,7 +14,7 @@ from typing import Any, Callable
 
 from .._errors import Problem
 from ._http import explain
-from ._types import MANIFEST, FileEntry, Listing
+from ._types import MANIFEST, FileEntry, Listing, is_commit
 
 READ_BYTES = 1 << 20
 # The patterns of a snapshot that has every file of its model.
@@ -64,59 +62,6 @@ def make_dirs(path: str) -> None:
         except FileExistsError:
             continue
         os.chmod(each, 0o755)  # noqa: S103
-
-
-class Lock:
-    """One writer per snapshot on this host; the kernel frees it when the process dies, however it dies."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._handle: int | None = None
-
-    def acquire(self, timeout: float, waiting: Callable[[], None]) -> bool:
-        """Wait at most ``timeout`` seconds; call ``waiting`` once if there is a wait. True: somebody else was here."""
-        self._open()
-        end = time.monotonic() + timeout
-        waited = False
-        while True:
-            try:
-                fcntl.flock(self._handle or 0, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_the_file():
-                    return waited
-                # Its holder removed it with the whole store: a lock on a removed file protects nothing.
-                self._open()
-                continue
-            except OSError as error:
-                if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise
-            if not waited:
-                waiting()
-                waited = True
-            if time.monotonic() >= end:
-                raise Problem(
-                    "model.locked",
-                    "the lock %s" % self._path,
-                    "another run has held it for more than %d seconds" % timeout,
-                    "Wait for that run to end, or look for it on this host; when its process is gone the lock is free",
-                )
-            time.sleep(0.2)
-
-    def _open(self) -> None:
-        self.release()
-        make_dirs(os.path.dirname(self._path))
-        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        os.fchmod(self._handle, 0o644)
-
-    def _is_the_file(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._handle or 0), os.stat(self._path))
-        except FileNotFoundError:
-            return False
-
-    def release(self) -> None:
-        if self._handle is not None:
-            os.close(self._handle)
-            self._handle = None
 
 
 class Hashes:
@@ -243,6 +188,34 @@ def sync_directory(path: str) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def snapshots_in(store: str) -> list[tuple[str, str]]:
+    """Id and commit of every snapshot of ours, found by its manifest. Links are not followed."""
+    found = []
+    for first in _folders(store):
+        if not first.startswith("."):
+            for second in ["", *_folders(os.path.join(store, first))]:
+                model_id = "%s/%s" % (first, second) if second else first
+                top = os.path.join(store, first, second) if second else os.path.join(store, first)
+                for commit in commits_below(top):
+                    manifest = read_manifest(os.path.join(top, commit))
+                    if manifest and (manifest.get("id"), manifest.get("revision")) == (model_id, commit):
+                        found.append((model_id, commit))
+    return found
+
+
+def commits_below(top: str) -> list[str]:
+    """Names of the directories below ``top`` that are commits."""
+    return [name for name in _folders(top) if is_commit(name)]
+
+
+def _folders(path: str) -> list[str]:
+    try:
+        with os.scandir(path) as entries:
+            return sorted(each.name for each in entries if each.is_dir(follow_symlinks=False))
+    except OSError:
+        return []
 
 
 def free_bytes(path: str) -> int:

@@ -17,6 +17,12 @@ DEFAULT_ENDPOINTS = {
 SOURCES = ("huggingface", "modelscope", "path")
 MANIFEST = ".gpufleet.json"
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+ZERO_BYTES_REMEDY = (
+    "The hub has lost this file, as ModelScope is known to do; nothing is wrong on this host. Name another source "
+    "behind this one, such as source: [modelscope, huggingface], or another endpoint"
+)
+# Weights of no bytes are no weights.
+_NEVER_EMPTY = (".safetensors", ".bin", ".gguf")
 
 _ID = re.compile(r"^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?$")
 _COMMIT = re.compile(r"^[0-9a-f]{40}$")
@@ -133,8 +139,14 @@ def _check_hashes(entry: FileEntry, endpoint: str) -> None:
         and (not entry.sha256 or _HEX[64].match(entry.sha256))
         and (not entry.git_sha1 or _HEX[40].match(entry.git_sha1))
     )
-    if good and entry.size and entry.sha256 == EMPTY_SHA256:
-        good = False
+    if good and (entry.size or entry.path.endswith(_NEVER_EMPTY)) and entry.sha256 == EMPTY_SHA256:
+        # So a hub lists a file whose content it has lost, with the old size or with none.
+        raise Problem(
+            "hub.zero_bytes",
+            "the file list from %s" % endpoint,
+            "'%s' (%d bytes) is listed as zero bytes (SHA-256 %s...)" % (entry.path, entry.size, EMPTY_SHA256[:8]),
+            ZERO_BYTES_REMEDY,
+        )
     if not good:
         raise Problem(
             "hub.bad_listing",

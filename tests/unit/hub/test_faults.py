@@ -142,7 +142,7 @@ def test_cut_connections(hub: Hub, wish: Maker, source: str) -> None:
     assert_whole(outcome.path, hub.root / MODEL)
     report = hub.report()
     assert report["sent_bytes"] == outcome.bytes_total, "nothing came twice"
-    assert "bytes=400000-" in [each["range"] for each in report["log"]]
+    assert any(str(each["range"]).startswith("bytes=400000-") for each in report["log"])
 
 
 def test_stall(hub: Hub, wish: Maker) -> None:
@@ -205,7 +205,7 @@ def test_a_mirror_takes_over_in_the_middle_of_a_file(hub: Hub, wish: Maker, star
     hub.fault({"match": CONTENT, "cut": 500_000, "times": 1}, {"match": CONTENT, "status": 500})
     outcome = fetch(wish(hub, mirror, workers=1))
     assert_whole(outcome.path, hub.root / MODEL)
-    assert "bytes=500000-" in [each["range"] for each in mirror.report()["log"]]
+    assert any(str(each["range"]).startswith("bytes=500000-") for each in mirror.report()["log"])
 
 
 def test_another_source_takes_over(hub: Hub, wish: Maker) -> None:
@@ -354,11 +354,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_too_little_space_is_said_before(hub: Hub, wish: Maker, small_disk: Path) -> None:
     problem = refused(wish(hub, store=str(small_disk / "models")), "model.no_space")
     assert hub.report()["sent_bytes"] == 0
-    assert str(18 << 20) in problem.found
+    free = int(re.findall(r"has (\d+) bytes free", problem.found)[0])
+    # All but the block of the lock's marker.
+    assert (18 << 20) - 4096 * 2 <= free <= 18 << 20
 
 
 def test_disk_that_fills_up_meanwhile(hub: Hub, wish: Maker, small_disk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = "ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot."
+    store = "ansible_collections.gpufleet.vllm.plugins.module_utils._hub._bring."
     monkeypatch.setattr(store + "SPACE_MARGIN_BYTES", 0)
     (small_disk / "other").write_bytes(bytes(14 << 20))
     monkeypatch.setattr(store + "free_bytes", lambda _path: 1 << 40)

@@ -13,9 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._lock import Lock
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._remove import ensure_store_absent
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot import Wish
-from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._store import Lock, Place
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._store import Place
 
 from .conftest import MODEL, Hub, fetch, make_model, run_module
 

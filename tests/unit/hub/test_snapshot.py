@@ -137,7 +137,7 @@ def test_progress_is_kept_fresh(hub: Hub, wish: Maker, tmp_path: Path, monkeypat
     monkeypatch.setattr(Progress, "INTERVAL_SECONDS", 0.0)
     ensure_present(wish(hub), Progress(str(tmp_path / "progress.json")))
     assert [each["schema"] for each in seen] == [1] * len(seen)
-    assert list(dict.fromkeys(each["stage"] for each in seen)) == ["list", "download", "publish", "done"]
+    assert list(dict.fromkeys(each["stage"] for each in seen)) == ["list", "collect", "download", "publish", "done"]
     done = [each["done_bytes"] for each in seen if each["stage"] == "download"]
     assert done == sorted(done) and done[0] == 0 and done[-1] == seen[-1]["total_bytes"] > 3_000_000
 
