@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         default="host",
         help="host: the machine's network and package registries; bridge: a closed network",
     )
+    command.add_argument("--packages", action="store_true", help="on the bridge: the machine's package registries too")
     command.add_argument("--layer", help="stand on this layer")
     command.add_argument("--bind", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
     command.add_argument("--nspawn-arg", action="append", default=[], metavar="ARG", help="handed to systemd-nspawn")
@@ -106,6 +107,7 @@ def main(arguments: list[str] | None = None) -> int:
             layer=options.layer,
             binds=options.bind,
             nspawn_args=options.nspawn_arg,
+            packages=options.packages,
         )
     elif command == "stop":
         host.stop(lab, lab.names() if options.all else options.names)

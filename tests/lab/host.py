@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab import base, cgroups, layers, network, rootfs
+from tests.lab import packages as registries
 from tests.lab.lab import REPOSITORY, Lab, LabError, write_json
 from tests.lab.tools import ensure_tools, run
 
@@ -35,11 +36,13 @@ def start(
     layer: str | None = None,
     binds: Sequence[str] = (),
     nspawn_args: Sequence[str] = (),
+    packages: bool = False,
 ) -> None:
     """Boot hosts, all at once, and wait until each says `running` and answers on its ssh port.
 
-    ``binds`` are SOURCE:TARGET or SOURCE:TARGET:ro. A host that runs already is left alone; a stopped one boots again
-    as it was made. Raises LabError, naming the host and the end of its console, when one does not come up.
+    ``packages`` lets hosts on the bridge reach the machine's package registries. ``binds`` are SOURCE:TARGET or
+    SOURCE:TARGET:ro. A host that runs already is left alone; a stopped one boots again as it was made. Raises LabError,
+    naming the host and the end of its console, when one does not come up.
     """
     ensure_tools()
     lab.create()
@@ -50,10 +53,12 @@ def start(
         new = [name for name in dict.fromkeys(names) if lab.status(name)["phase"] == "stopped"]
         for name in new:
             if name not in lab.names():
-                _record(lab, name, release, net, layer, binds, nspawn_args)
+                _record(lab, name, release, net, layer, binds, nspawn_args, packages)
         _known_hosts(lab)
         if any(lab.host(name)["net"] == "bridge" for name in new):
             network.ensure(lab)
+        if any(lab.host(name).get("packages") for name in new):
+            registries.ensure(lab)
         waiting = {name: _launch(lab, name) for name in new}
     for name, descriptor in waiting.items():
         _await_boot(lab, name, descriptor)
@@ -62,7 +67,14 @@ def start(
 
 
 def _record(
-    lab: Lab, name: str, release: str, net: str, layer: str | None, binds: Sequence[str], nspawn_args: Sequence[str]
+    lab: Lab,
+    name: str,
+    release: str,
+    net: str,
+    layer: str | None,
+    binds: Sequence[str],
+    nspawn_args: Sequence[str],
+    packages: bool,
 ) -> None:
     """Write down what the host is before anything of it exists."""
     folder = lab.host_dir(name)
@@ -91,6 +103,7 @@ def _record(
             "host_key": public,
             "binds": [_bind(text) for text in binds],
             "nspawn_args": list(nspawn_args),
+            "packages": packages,
         },
     )
 

@@ -107,7 +107,7 @@ class Keeper:
         ]
         if record["net"] == "bridge":
             command.append("--network-bridge=br0")
-        else:
+        if record["net"] == "host" or record.get("packages"):
             command += [f"--bind-ro={path}" for path in machine.local_indexes(machine.pip_settings())]
         for source, target, read_only in record["binds"]:
             command.append(f"--bind{'-ro' if read_only else ''}={source}:{target}")

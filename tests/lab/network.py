@@ -14,6 +14,7 @@ from tests.lab.tools import run
 
 BRIDGE = "br0"
 GATEWAY = "10.66.0.1"
+SUBNET = "10.66.0.0/16"
 
 
 def namespace(lab: Lab) -> Path:

@@ -11,9 +11,9 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from tests.lab import machine
+from tests.lab import machine, packages
 from tests.lab.lab import Lab
-from tests.lab.network import GATEWAY
+from tests.lab.network import GATEWAY, SUBNET
 from tests.lab.tools import run
 
 # What a snapshot must not carry from one host to the next; prepare() writes most of it for every host anyway.
@@ -51,8 +51,11 @@ def prepare(root: Path, lab: Lab, record: dict[str, Any]) -> None:
     _ssh(root, lab, record)
     if record["net"] == "bridge":
         _bridge(root, record)
+        if record.get("packages"):
+            _registries(root, packages.url(lab))
     else:
-        _machine_network(root, record)
+        _machine_network(root)
+        _registries(root)
 
 
 def _ssh(root: Path, lab: Lab, record: dict[str, Any]) -> None:
@@ -89,14 +92,21 @@ def _bridge(root: Path, record: dict[str, Any]) -> None:
             _write(root / path, "")
 
 
-def _machine_network(root: Path, record: dict[str, Any]) -> None:
+def _machine_network(root: Path) -> None:
     (root / NETWORKD).unlink(missing_ok=True)  # it must not manage the machine's own interfaces
     resolv = Path("/etc/resolv.conf")
     _write(root / "etc/resolv.conf", resolv.read_text() if resolv.exists() else "")
-    settings = machine.pip_settings()
+
+
+def _registries(root: Path, proxy: str = "") -> None:
+    """The machine's settings for package registries; ``proxy`` is the way there from a closed network."""
+    settings, environment, apt = machine.pip_settings(), machine.environment(), machine.apt_options()
+    if proxy:
+        environment.update(http_proxy=proxy, https_proxy=proxy, no_proxy=f"localhost,127.0.0.1,{SUBNET}")
+        apt = [*apt, *(f'Acquire::{scheme}::Proxy "{proxy}";' for scheme in ("http", "https"))]
     _write(root / "etc/pip.conf", "[global]\n" + "".join(f"{k} = {v}\n" for k, v in sorted(settings.items())))
-    _write(root / "etc/environment", "".join(f'{k}="{v}"\n' for k, v in sorted(machine.environment().items())))
-    _write(root / "etc/apt/apt.conf.d/90lab-machine", "".join(f"{line}\n" for line in machine.apt_options()))
+    _write(root / "etc/environment", "".join(f'{k}="{v}"\n' for k, v in sorted(environment.items())))
+    _write(root / "etc/apt/apt.conf.d/90lab-machine", "".join(f"{line}\n" for line in apt))
     _certificates(root)
 
 

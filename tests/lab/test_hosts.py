@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,6 +85,30 @@ def test_bridge_hosts_see_each_other_and_nothing_else(lab: Lab) -> None:
     far = "import errno, socket; print(errno.errorcode[socket.socket().connect_ex(('192.0.2.1', 80))])"
     assert inside(lab, "one", ["python3", "-c", far]) == "ENETUNREACH"
     assert Path(f"/proc/{host.leader(lab, 'one')}/root/etc/resolv.conf").read_text() == ""
+
+
+def test_a_bridge_host_reaches_the_registries_where_it_was_asked_for(lab: Lab) -> None:
+    """Plain requests and tunnels, through the one way out; a neighbour that did not ask has none."""
+    host.start(lab, ["open"], net="bridge", packages=True)
+    host.start(lab, ["closed"], net="bridge")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        place = f"127.0.0.1:{server.server_port}"
+        code = (
+            "import http.client as c, os, sys\n"
+            "h, _, p = os.environ['http_proxy'].rpartition('/')[2].partition(':')\n"
+            "a = c.HTTPConnection(h, int(p)); a.request('GET', 'http://%s/' % sys.argv[1])\n"
+            "b = c.HTTPConnection(h, int(p)); b.set_tunnel(sys.argv[1]); b.request('GET', '/')\n"
+            "print(a.getresponse().status, b.getresponse().status)"
+        )
+        shell = 'set -a; . /etc/environment; exec python3 -c "$0" "$1"'
+        told = inside(lab, "open", ["bash", "-c", shell, code, place])
+        assert told.split() == ["200", "200"]
+        assert "proxy" not in inside(lab, "closed", ["sh", "-c", "cat /etc/environment /etc/apt/apt.conf.d/* || true"])
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def test_two_labs_with_the_same_names_and_addresses_do_not_meet(lab: Lab, bases: None) -> None:
