@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import releases
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.layout.hardware import batch_defaults
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.layout.batch import batch_defaults
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.accounting import gpu_memory, rank_parts
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.cards import reserved_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.weights import rank_bytes, stored

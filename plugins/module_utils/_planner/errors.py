@@ -16,6 +16,11 @@ class InvalidRequest(ValueError):
     code = "plan.invalid_request"
 
 
+def warning(code: str, text: str) -> str:
+    """A remark on a plan that stands, with its stable code in front."""
+    return "[%s] %s" % (code, text)
+
+
 class PlanError(Exception):
     """A valid request that cannot be planned.
 

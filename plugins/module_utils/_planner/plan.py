@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import releases
-from .arguments.lint import lint
-from .errors import PlanError
+from .errors import PlanError, warning
 from .layout.cpu_plan import plan_on_cpu
 from .layout.gpu_plan import plan_on_gpus
-from .layout.hardware import check_quantization
 from .layout.placement import Resources
-from .model.info import read_model
+from .layout.sharing import shares
+from .layout.task import Task, prepare
 from .request import Request, parse_request
 
 SCHEMA = 1
@@ -28,37 +26,51 @@ def plan(raw: Any) -> dict[str, Any]:
 
 
 def answer(request: Request) -> dict[str, Any]:
+    """The same for a request that is read already."""
     resources = Resources(request)
-    instances: list[dict[str, Any]] = []
     errors: list[dict[str, Any]] = []
     warnings: list[str] = []
     if request.gpus and request.gpu_reason:
-        warnings.append("Provisional, for the cards that the PCI bus names: %s." % request.gpu_reason.rstrip("."))
-    # Deployments that name their GPUs are placed first, so that those that only count do not take them.
-    order = sorted(
-        range(len(request.deployments)),
-        key=lambda i: (not (request.deployments[i].gpus.uuids or request.deployments[i].gpus.indices), i),
-    )
-    placed: dict[int, dict[str, Any]] = {}
-    for position in order:
-        deployment = request.deployments[position]
+        text = "Provisional, for the cards that the PCI bus names: %s." % request.gpu_reason.rstrip(".")
+        warnings.append(warning("plan.provisional", text))
+    tasks: dict[int, Task] = {}
+    for position, deployment in enumerate(request.deployments):
         try:
-            text = deployment.vllm_version or request.vllm_version
-            version, warning = releases.resolve(text)
-            if warning and warning not in warnings:
-                warnings.append(warning)
-            user, remarks = lint(deployment.engine_args, version)
-            model = read_model(deployment.model.config)
-            check_quantization(model, user.get("quantization"), version)
-            device = deployment.device or request.device
-            planner = plan_on_cpu if device == "cpu" else plan_on_gpus
-            instance = planner(request, resources, deployment, model, user, version)
-            instance["name"] = deployment.name
-            instance["device"] = device
-            instance["vllm_version"] = text
-            instance["warnings"] = remarks + instance["warnings"]
-            placed[position] = instance
+            tasks[position], remark = prepare(request, deployment)
         except PlanError as error:
             errors.append(error.as_dict(deployment.name))
+            continue
+        if remark and remark not in warnings:
+            warnings.append(remark)
+    # Deployments that name their GPUs are placed first, so that those that only count do not take them.
+    order = sorted(tasks, key=lambda position: (not tasks[position].deployment.gpus.named, position))
+    parts = shares([tasks[position] for position in order], resources)
+    placed: dict[int, dict[str, Any]] = {}
+    for done, position in enumerate(order):
+        task = tasks[position]
+        share = parts[task.name]
+        try:
+            if isinstance(share, PlanError):
+                raise share
+            if task.device == "cpu":
+                instance = plan_on_cpu(task, resources)
+            else:
+                instance = plan_on_gpus(task, resources, share, _pending(tasks, order[done + 1 :]))
+        except PlanError as error:
+            errors.append(error.as_dict(task.name))
+            continue
+        placed[position] = {
+            **instance,
+            "name": task.name,
+            "device": task.device,
+            "vllm_version": task.text,
+            "warnings": list(task.remarks) + instance["warnings"],
+        }
     instances = [placed[position] for position in sorted(placed)]
     return {"schema": SCHEMA, "instances": instances, "warnings": warnings, "errors": errors}
+
+
+def _pending(tasks: dict[int, Task], rest: list[int]) -> int:
+    """GPUs that deployments which are placed later need at the least."""
+    waiting = [tasks[position].deployment for position in rest if tasks[position].device == "cuda"]
+    return sum(entry.gpus.count or 1 for entry in waiting if entry.gpus.share is None)

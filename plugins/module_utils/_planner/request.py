@@ -50,9 +50,39 @@ class Model:
 
 @dataclass(frozen=True)
 class GpuWish:
+    """Which GPUs a deployment asks for; ``share`` is the part of each of them that it may have (None: not said)."""
+
     count: int | None = None
     uuids: tuple[str, ...] = ()
     indices: tuple[int, ...] = ()
+    share: float | None = None
+
+    @property
+    def named(self) -> bool:
+        return bool(self.uuids or self.indices)
+
+
+@dataclass(frozen=True)
+class Link:
+    """How two GPUs (indices ``a`` and ``b``) are joined; ``p2p`` is None where the driver does not say."""
+
+    a: int
+    b: int
+    kind: str
+    p2p: bool | None = None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an engine of ``deployment`` printed at its last start: bytes of one GPU, None where it did not say."""
+
+    deployment: str
+    vllm_version: str
+    fingerprint: str | None = None
+    weights_bytes: int | None = None
+    activation_peak_bytes: int | None = None
+    non_torch_bytes: int | None = None
+    cuda_graph_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -66,6 +96,8 @@ class Deployment:
     device: str | None = None
     vllm_version: str | None = None
     build: str | None = None
+    provider: str | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
     kept_uuids: tuple[str, ...] = ()
 
 
@@ -79,6 +111,8 @@ class Request:
     device: str = "cuda"
     gpu_reason: str | None = None
     gpu_remedy: str | None = None
+    links: tuple[Link, ...] = ()
+    measured: tuple[Measured, ...] = ()
 
 
 def parse_request(raw: Any) -> Request:
@@ -90,7 +124,8 @@ def parse_request(raw: Any) -> Request:
         ("driver_version", "host", "links", "placement", "measured", "runtime", "gpu_reason", "gpu_remedy", "units"),
     )
     deployments = values.sequence(data["deployments"], "deployments", 256)
-    parsed = tuple(_deployment(entry, "deployments[%d]" % i) for i, entry in enumerate(deployments))
+    placement = _placement(data.get("placement"))
+    parsed = tuple(_deployment(entry, "deployments[%d]" % i, placement) for i, entry in enumerate(deployments))
     names = [entry.name for entry in parsed]
     for name in names:
         if names.count(name) > 1:
@@ -99,9 +134,9 @@ def parse_request(raw: Any) -> Request:
     gpus = tuple(
         _gpu(entry, "gpus[%d]" % i, units) for i, entry in enumerate(values.sequence(data["gpus"], "gpus", 1024))
     )
-    indices = [gpu.index for gpu in gpus]
-    if len(set(indices)) != len(indices):
-        raise InvalidRequest("gpus has one index twice")
+    for what, keys in (("index", [gpu.index for gpu in gpus]), ("uuid", [gpu.uuid for gpu in gpus if gpu.uuid])):
+        if len(set(keys)) != len(keys):
+            raise InvalidRequest("gpus has one %s twice" % what)
     runtime = _section(data, "runtime", ("device", "provider", "version", "build"))
     return Request(
         vllm_version=values.text(data["vllm_version"], "vllm_version"),
@@ -112,12 +147,54 @@ def parse_request(raw: Any) -> Request:
         device=_device(runtime, "runtime.device") or "cuda",
         gpu_reason=_optional_text(data, "gpu_reason", ""),
         gpu_remedy=_optional_text(data, "gpu_remedy", ""),
+        links=tuple(_link(entry, "links[%d]" % i) for i, entry in enumerate(_list(data, "links", 2**16))),
+        measured=tuple(_measured(entry, "measured[%d]" % i) for i, entry in enumerate(_list(data, "measured", 1024))),
     )
 
 
 def _section(data: Mapping[str, Any], key: str, optional: tuple[str, ...], path: str = "") -> dict[str, Any]:
     """The object under ``key``, empty where it is absent or null."""
     return values.mapping(data[key], path + key, (), optional) if data.get(key) is not None else {}
+
+
+def _list(data: Mapping[str, Any], key: str, maximum: int) -> list[Any]:
+    return values.sequence(data[key], key, maximum) if data.get(key) is not None else []
+
+
+def _placement(raw: Any) -> dict[str, tuple[str, ...]]:
+    """GPUs that deployments have now, by the name of the deployment."""
+    if raw is None:
+        return {}
+    out = {}
+    for name, entry in values.mapping(raw, "placement", (), None).items():
+        out[name] = _uuids(values.mapping(entry, "placement.%s" % name, (), ("uuids",)), "placement.%s." % name)
+    return out
+
+
+def _link(raw: Any, path: str) -> Link:
+    data = values.mapping(raw, path, ("a", "b"), ("kind", "p2p"))
+    p2p = data.get("p2p")
+    return Link(
+        a=values.integer(data["a"], path + ".a", 0, 4096),
+        b=values.integer(data["b"], path + ".b", 0, 4096),
+        kind=_optional_text(data, "kind", path + ".") or "unknown",
+        p2p=None if p2p is None else values.boolean(p2p, path + ".p2p"),
+    )
+
+
+def _measured(raw: Any, path: str) -> Measured:
+    sizes = ("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "cuda_graph_bytes")
+    others = ("fingerprint", "kv_available_bytes", "kv_tokens")
+    data = values.mapping(raw, path, ("deployment", "vllm_version"), sizes + others)
+    prefix = path + "."
+    for key in others[1:]:
+        _optional_integer(data, key, prefix, -_MAX_SIZE, _MAX_SIZE)
+    return Measured(
+        deployment=values.text(data["deployment"], prefix + "deployment"),
+        vllm_version=values.text(data["vllm_version"], prefix + "vllm_version"),
+        fingerprint=_optional_text(data, "fingerprint", prefix),
+        **{key: _optional_integer(data, key, prefix, 0, _MAX_SIZE) for key in sizes},
+    )
 
 
 def _optional_text(data: Mapping[str, Any], key: str, path: str) -> str | None:
@@ -207,7 +284,7 @@ def _capability(raw: Any, path: str) -> tuple[int, int] | None:
     return int(match.group(1)), int(match.group(2))
 
 
-def _deployment(raw: Any, path: str) -> Deployment:
+def _deployment(raw: Any, path: str, placement: Mapping[str, tuple[str, ...]]) -> Deployment:
     data = values.mapping(
         raw, path, ("name", "model"), ("gpus", "workload", "engine_args", "runtime", "device", "env", "placement")
     )
@@ -228,24 +305,37 @@ def _deployment(raw: Any, path: str) -> Deployment:
         device=_device(data, prefix + "device") or _device(runtime, prefix + "runtime.device"),
         vllm_version=_optional_text(runtime, "version", prefix + "runtime."),
         build=_optional_text(runtime, "build", prefix + "runtime."),
-        kept_uuids=_kept(data, prefix),
+        provider=_optional_text(runtime, "provider", prefix + "runtime."),
+        env=_env(data.get("env"), prefix + "env"),
+        kept_uuids=_uuids(_section(data, "placement", ("uuids",), prefix), prefix + "placement.")
+        or placement.get(name, ()),
     )
 
 
-def _kept(data: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
-    """GPUs that the deployment has now, and keeps where it does not matter which it gets."""
-    path = prefix + "placement."
-    placement = _section(data, "placement", ("uuids",), prefix)
-    entries = values.sequence(placement.get("uuids") or [], path + "uuids")
-    return tuple(values.text(entry, path + "uuids") for entry in entries)
+def _env(raw: Any, path: str) -> dict[str, str]:
+    if raw is None:
+        return {}
+    # Only the text of a variable is read; what else an inventory may hold is the business of who writes the file.
+    return {key: entry for key, entry in values.mapping(raw, path, (), None).items() if isinstance(entry, str)}
+
+
+def _uuids(data: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
+    path = prefix + "uuids"
+    return tuple(values.text(entry, path) for entry in values.sequence(data.get("uuids") or [], path))
+
+
+def _share(raw: Any, path: str) -> float | None:
+    if raw is None:
+        return None
+    if isinstance(raw, bool) or not isinstance(raw, (int, float)) or not 0 < raw <= 1:
+        raise InvalidRequest("%s must be a number above 0 and at most 1, not %s" % (path, values.shown(raw)))
+    return float(raw)
 
 
 def _wish(data: Mapping[str, Any], prefix: str) -> GpuWish:
-    wish = _section(data, "gpus", ("count", "uuids", "indices"), prefix)
+    wish = _section(data, "gpus", ("count", "uuids", "indices", "share"), prefix)
     path = prefix + "gpus."
-    uuids = tuple(
-        values.text(entry, path + "uuids") for entry in values.sequence(wish.get("uuids") or [], path + "uuids")
-    )
+    uuids = _uuids(wish, path)
     indices = tuple(
         values.integer(entry, path + "indices", 0, 4096)
         for entry in values.sequence(wish.get("indices") or [], path + "indices")
@@ -253,7 +343,7 @@ def _wish(data: Mapping[str, Any], prefix: str) -> GpuWish:
     count = _optional_integer(wish, "count", path, 1, 1024)
     if sum((bool(uuids), bool(indices), count is not None)) > 1:
         raise InvalidRequest("%sgpus takes one of count, uuids and indices" % prefix)
-    return GpuWish(count=count, uuids=uuids, indices=indices)
+    return GpuWish(count=count, uuids=uuids, indices=indices, share=_share(wish.get("share"), path + "share"))
 
 
 def _model(raw: Any, path: str) -> Model:

@@ -203,7 +203,9 @@ def test_deployments_get_different_gpus(gpu_request: dict[str, Any]) -> None:
         ({"gpus": {"indices": [7]}}, "plan.gpu_unknown"),
         ({"gpus": {"count": 2}}, "plan.not_enough_gpus"),
         ({"engine_args": {"tensor-parallel-size": 3}}, "plan.not_enough_gpus"),
-        ({"engine_args": {"pipeline-parallel-size": 2}}, "plan.unsupported_parallelism"),
+        ({"engine_args": {"pipeline-parallel-size": 2}}, "plan.not_enough_gpus"),
+        ({"engine_args": {"decode-context-parallel-size": 2}}, "plan.unsupported_parallelism"),
+        ({"engine_args": {"enable-expert-parallel": True}}, "plan.unsupported_parallelism"),
         ({"engine_args": {"quantization": "fp8"}}, "plan.unsupported_quantization"),
         ({"engine_args": {"kv-cache-dtype": "nvfp4"}}, "plan.unsupported_kv_cache_dtype"),
         ({"engine_args": {"gpu-memory-utilization": 0.999}}, "plan.free_memory"),
@@ -218,6 +220,7 @@ def test_five_gpus_cannot_share_thirty_two_heads(gpu_request: dict[str, Any]) ->
     card = gpu_request["gpus"][0]
     gpu_request["gpus"] = [dict(card, index=i, uuid="GPU-%d" % i) for i in range(5)]
     gpu_request["deployments"][0]["gpus"] = {"count": 5}
+    gpu_request["deployments"][0]["engine_args"] = {"tensor-parallel-size": 5}
     error = _error(gpu_request)
     assert error["code"] == "plan.not_divisible"
     assert "32 attention heads" in error["message"]
@@ -340,9 +343,8 @@ def test_an_unknown_release_is_planned_as_the_nearest_lower_one(cpu_request: dic
         cpu_request["vllm_version"] = text
         answer = plan(cpu_request)
         assert answer["errors"] == []
-        assert answer["warnings"] == [
-            "vLLM %s is not known; planned as %s, the nearest lower release." % (text, nearest)
-        ]
+        (warning,) = answer["warnings"]
+        assert "vLLM %s is not known; planned as %s, the nearest lower release." % (text, nearest) in warning
     cpu_request["vllm_version"] = "0.8.5.post1"
     assert plan(cpu_request)["warnings"] == []
 

@@ -3,282 +3,239 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""The plan of one deployment on GPUs: layout, utilisation, context and batch, each with its reason."""
+"""The plan of one deployment on GPUs: which, how spread, and how far to give way so that the workload fits."""
 
 from __future__ import annotations
 
-from math import floor
-from typing import Any, Mapping
+from typing import Any, Iterator, Sequence
 
-from .. import releases
-from ..errors import PlanError
-from ..kv import cache as kv_cache
-from ..memory.accounting import GIB, MIB, Memory, Parts, gpu_memory
-from ..memory.activation import activation_bytes
-from ..memory.graphs import graph_bytes
-from ..memory.libraries import non_torch_bytes
-from ..memory.weights import rank_bytes, stored
-from ..model.info import ModelInfo
-from ..request import Deployment, Gpu, GpuWish, Request
-from ..settings import Settings
-from ..shape import Shape
-from .cpu_plan import check_length, decide_kv_dtype, kv_dict
-from .hardware import batch_defaults, check_driver, check_dtype, default_build, refusal
-from .parallel import check_tensor_parallel, divides
+from ..errors import PlanError, warning
+from ..request import Gpu
+from .answer import kv_dict
+from .builds import build_of, check_driver, refusal
+from .capability import check_quantization
+from .engine import Engine, Variant, build
+from .features import check_host_memory, host_bytes
+from .kv_dtype import may_narrow
+from .layouts import asked_ranks, layouts
+from .length import check_asked, check_explicit, decide_length, does_not_fit, fitness, wanted_bytes
+from .parallel import Parallel, obstacles
 from .placement import Resources
+from .quantized import Quantized, read_quantized
 from .serving import decide_serving
+from .sharing import EXPLICIT_SINCE, settle
+from .task import Task
 
-CONTEXT_BYTES = 512 * MIB  # what CUDA itself takes before the engine looks at the card
-COUNTS = (1, 2, 4, 8)
+_MOST = 16
+_PLAIN = Variant()
 
 
-def plan_on_gpus(
-    request: Request,
-    resources: Resources,
-    deployment: Deployment,
-    model: ModelInfo,
-    user: Mapping[str, Any],
-    version: Any,
-) -> dict[str, Any]:
-    """Settings and memory of ``deployment``. Raises PlanError where it cannot run on this host."""
+def plan_on_gpus(task: Task, resources: Resources, share: float = 1.0, pending: int = 0) -> dict[str, Any]:
+    """Settings and memory of ``task``. Raises PlanError where it cannot run on this host.
+
+    ``share`` is the part of what is free of its GPUs; ``pending`` counts deployments that are yet to get one.
+    """
+    _check_host(task)
+    check_asked(task)
+    quantized = read_quantized(task.model)
+    engine = _search(task, resources, quantized, share, pending)
+    if share < 1:
+        settle(engine)
+    check_explicit(engine)
+    length = decide_length(engine)
+    if not engine.features.pooling:
+        decide_serving(engine.settings, task.model, task.deployment.model.id)
+    moved = host_bytes(engine.features, engine.weights.total // engine.parallel.ranks, engine.parallel.ranks)
+    check_host_memory(task, moved, resources.memory_bytes)
+    resources.take_memory(moved)
+    resources.take_gpus(engine.gpus, task.name, share)
+    return _answer(engine, length, quantized)
+
+
+def _check_host(task: Task) -> None:
+    request = task.request
     if not request.gpus:
         reason = request.gpu_reason or "no usable GPU was found"
         remedies = ("Set vllm_device: cpu for this host.",)
         raise PlanError(
             "host.no_gpu",
-            "Deployment '%s' wants a GPU and this host has none: %s." % (deployment.name, reason.rstrip(".")),
+            "Deployment '%s' wants a GPU and this host has none: %s." % (task.name, reason.rstrip(".")),
             ((request.gpu_remedy,) if request.gpu_remedy else ()) + remedies,
         )
-    for name in ("pipeline-parallel-size", "data-parallel-size"):
-        if user.get(name, 1) != 1:
-            raise PlanError(
-                "plan.unsupported_parallelism",
-                "%s: %s cannot be planned yet." % (name, user[name]),
-                ("Use tensor parallelism (gpus.count) instead.",),
-            )
-    build = deployment.build or default_build(version)
-    check_driver(request.driver_version, build)
-    error: PlanError | None = None
-    for gpus in _candidates(resources, deployment, model, user, build):
-        try:
-            instance = _on(gpus, deployment, model, user, version)
-        except PlanError as failure:
-            error = failure
-            if failure.code != "plan.does_not_fit":
-                break
-            continue
-        resources.take_gpus(gpus, deployment.name)
-        return instance
-    if error is None:
-        raise RuntimeError("no number of GPUs was tried")
-    raise error
+
+
+def _search(task: Task, resources: Resources, quantized: Quantized | None, share: float, pending: int) -> Engine:
+    """The first engine that holds the whole workload, else the first that holds one request, giving way late."""
+    found: dict[tuple[bool, bool], Engine] = {}
+    errors: list[PlanError] = []
+    candidates = list(_candidates(task, resources, quantized, pending, errors))
+    yields = _may_yield(task)
+    for narrow in (False, True) if yields else (False,):
+        for gpus, parallel in candidates:
+            if narrow and not may_narrow(task, gpus[0]):
+                continue
+            for lean in (False, True) if yields and not narrow else (narrow,):
+                variant = Variant(lean, narrow)
+                try:
+                    engine = build(task, gpus, parallel, variant, share)
+                except PlanError as error:
+                    errors.append(error)
+                    break
+                fits = fitness(engine)
+                if fits == 0:
+                    return _sized(engine, True)
+                if fits == 1:
+                    found.setdefault((narrow, lean), engine)
+                elif variant.plain:
+                    errors.append(_shortage(engine))
+    if found:
+        return _sized(found[min(found)], False)
+    raise _worst(errors)
+
+
+def _may_yield(task: Task) -> bool:
+    """Whether the plan may choose a smaller batch or a narrower cache: only for a context that the workload asks for.
+
+    Whoever sets the context or the memory among the engine arguments has them as they are.
+    """
+    by_hand = ("max-model-len", "kv-cache-memory-bytes", "gpu-memory-utilization")
+    asked = task.deployment.max_model_len is not None and not any(name in task.user for name in by_hand)
+    return asked and task.version >= EXPLICIT_SINCE
+
+
+def _sized(engine: Engine, whole: bool) -> Engine:
+    """One that gave way gets a cache of just what was asked for: a little more memory must not mean less cache."""
+    if not engine.variant.plain:
+        size = min(wanted_bytes(engine, whole), engine.least.kv_available)
+        engine.set_cache(size, "Just what the workload asks for; a larger batch or finer cache did not leave as much.")
+    return engine
+
+
+def _shortage(engine: Engine) -> PlanError:
+    asked = engine.task.asked_length
+    limit = asked or engine.task.model.max_model_len or 2**20
+    return does_not_fit(engine, asked or min(limit, 16), engine.longest(limit))
+
+
+def _worst(errors: Sequence[PlanError]) -> PlanError:
+    """The error to tell: another reason than memory first, else the attempt that came nearest."""
+    if not errors:
+        return PlanError("plan.does_not_fit", "No layout of this host's GPUs holds the model.", ("Use more GPUs.",))
+    for error in errors:
+        if error.code != "plan.does_not_fit":
+            return error
+    return min(errors, key=lambda error: (error.needed_bytes or 0) - (error.available_bytes or 0))
 
 
 def _candidates(
-    resources: Resources, deployment: Deployment, model: ModelInfo, user: Mapping[str, Any], build: str | None
-) -> list[list[Gpu]]:
-    """Sets of GPUs to try, smallest first."""
-    named = resources.named(deployment)
+    task: Task, resources: Resources, quantized: Quantized | None, pending: int, errors: list[PlanError]
+) -> Iterator[tuple[list[Gpu], Parallel]]:
+    """GPUs and layouts to try, fewest first. Raises PlanError where the wish itself cannot be met."""
+    build_name = build_of(task)
+    named = resources.named(task.deployment)
     if named is not None:
         for gpu in named:
-            refused = refusal(gpu, build)
+            refused = refusal(gpu, build_name)
             if refused is not None:
                 raise refused
-        check_tensor_parallel(model, len(named))
-        return [named]
-    left = resources.free_gpus(deployment)
-    refusals = [refused for refused in (refusal(gpu, build) for gpu in left) if refused is not None]
-    free = [gpu for gpu in left if refusal(gpu, build) is None]
-    if refusals and len(free) < (deployment.gpus.count or user.get("tensor-parallel-size") or 1):
+        _check_cards(task, named, quantized)
+        for parallel in layouts(task, quantized, len(named)):
+            yield named, parallel
+        return
+    left = resources.free_gpus(task.deployment)
+    free = [gpu for gpu in left if refusal(gpu, build_name) is None]
+    refusals = [refused for refused in (refusal(gpu, build_name) for gpu in left) if refused is not None]
+    count = task.deployment.gpus.count or asked_ranks(task)
+    if refusals and len(free) < (count or 1):
         raise refusals[0]
-    count = deployment.gpus.count or user.get("tensor-parallel-size")
-    if count is not None:
-        if count > len(free):
-            raise PlanError(
-                "plan.not_enough_gpus",
-                "Deployment '%s' wants %d GPUs, and %d are left on this host." % (deployment.name, count, len(free)),
-                ("Lower gpus.count.", "Move a deployment to another host."),
-            )
-        check_tensor_parallel(model, count)
-        return [free[:count]]
+    if count is not None and count > len(free):
+        raise PlanError(
+            "plan.not_enough_gpus",
+            "Deployment '%s' wants %d GPUs, and %d are left on this host." % (task.name, count, len(free)),
+            ("Lower gpus.count.", "Move a deployment to another host."),
+        )
     if not free:
         raise PlanError(
             "plan.not_enough_gpus",
-            "Deployment '%s' wants a GPU, and all of this host's are given to others." % deployment.name,
-            ("Move a deployment to another host.",),
+            "Deployment '%s' wants a GPU, and all of this host's are given to others." % task.name,
+            ("Move a deployment to another host.", "Let two share one: gpus.share."),
         )
-    return [free[:count] for count in COUNTS if count <= len(free) and divides(model, count)]
+    for number, shapes in _numbers(task, quantized, count, max(1, len(free) - pending)):
+        for gpus in resources.choices(free, number):
+            try:
+                _check_cards(task, gpus, quantized)
+            except PlanError as error:
+                errors.append(error)
+                continue
+            for parallel in shapes:
+                yield gpus, parallel
 
 
-def _on(
-    gpus: list[Gpu],
-    deployment: Deployment,
-    model: ModelInfo,
-    user: Mapping[str, Any],
-    version: Any,
-) -> dict[str, Any]:
-    settings = Settings(user)
-    size = len(gpus)
-    if user.get("tensor-parallel-size", size) != size:
-        raise PlanError(
-            "plan.conflict",
-            "tensor-parallel-size is %s and the deployment has %d GPUs." % (user["tensor-parallel-size"], size),
-            ("Leave tensor-parallel-size out.",),
-        )
-    first = min(gpus, key=lambda gpu: gpu.usable_bytes)
-    _decide_dtype(settings, model, gpus)
-    dtype = settings.values.get("dtype", model.dtype)
-    width = 4 if dtype in ("float32", "float") else 2
-    if size > 1:
-        reason = "The deployment has %d GPUs." if deployment.gpus != GpuWish() else "The fewest GPUs that hold it: %d."
-        settings.decide("tensor-parallel-size", size, reason % size)
-    tokens, seqs, eager = _decide_batch(settings, deployment, gpus[0], version)
-    utilization = _decide_utilization(settings, gpus, version)
-    shape = Shape(
-        version=version,
-        tokens=tokens,
-        seqs=seqs,
-        width=width,
-        kv_dtype=decide_kv_dtype(settings),
-        block_size=settings.decide("block-size", 16, "vLLM's default.", "default"),
-        tensor=size,
-        eager=eager,
-        async_scheduling=bool(user.get("async-scheduling", version >= (0, 14))),
-        quantization=user.get("quantization"),
-        gpu=first,
-        engine_args=user,
-    )
-    parts = Parts(
-        rank_bytes(stored(deployment.model, model, shape), model, shape),
-        activation_bytes(model, shape),
-        non_torch_bytes(model, shape),
-        graph_bytes(model, shape),
-    )
-    layout = kv_cache.layout(model, shape)
-    explicit = user.get("kv-cache-memory-bytes")
-    if explicit is not None:
-        settings.take("kv-cache-memory-bytes")
-    ranks = [gpu_memory(gpu, utilization, parts, shape, explicit) for gpu in gpus]
-    least = min(ranks, key=lambda rank: rank.kv_available)
-    length, warnings = _decide_length(settings, deployment, model, layout, least, shape)
-    decide_serving(settings, model, deployment.model.id)
-    pool = kv_cache.pool(layout, least.kv_available, length, shape)
-    if deployment.concurrency and pool.max_concurrency < deployment.concurrency:
-        warnings.append(
-            "%.1f requests of %d tokens fit at once; of the %d wanted the rest waits when all are that long."
-            % (pool.max_concurrency, length, deployment.concurrency)
-        )
-    return {
-        "settings": settings.finish(),
-        "gpu_uuids": [gpu.uuid for gpu in gpus if gpu.uuid],
-        "gpu_indices": [gpu.index for gpu in gpus],
-        "memory": ranks[0].as_dict(),
-        "kv": kv_dict(layout, pool),
-        "ranks": [rank.as_dict() for rank in ranks[1:] if rank != ranks[0]],
-        "decisions": settings.decisions,
-        "warnings": warnings,
-    }
+def _check_cards(task: Task, gpus: Sequence[Gpu], quantized: Quantized | None) -> None:
+    check_driver(task, gpus)
+    check_quantization(task, quantized, gpus)
 
 
-def _decide_dtype(settings: Settings, model: ModelInfo, gpus: list[Gpu]) -> None:
-    asked = settings.user.get("dtype", "auto")
-    if asked == "auto":
-        oldest = min((gpu.capability or (8, 0)) for gpu in gpus)
-        if model.dtype == "bfloat16" and oldest < (8, 0):
-            settings.decide("dtype", "float16", "A GPU of compute capability %d.%d has no bfloat16." % oldest)
+def _numbers(
+    task: Task, quantized: Quantized | None, count: int | None, most: int
+) -> Iterator[tuple[int, list[Parallel]]]:
+    """Numbers of GPUs with their layouts; where none was said, first those over which every layer divides."""
+    if count is not None:
+        yield count, layouts(task, quantized, count)
+        return
+    later = []
+    for number in range(1, min(most, _MOST) + 1):
+        try:
+            shapes = layouts(task, quantized, number)
+        except PlanError:
+            if number == 1:
+                raise
+            continue
+        whole = [shape for shape in shapes if shape.tensor == number or (shape.data == number and task.model.is_mla)]
+        if whole:
+            yield number, whole
         else:
-            settings.decide("dtype", "auto", "The type of the checkpoint (%s)." % model.dtype, "default")
-    else:
-        settings.take("dtype")
-    if settings.values.get("dtype") == "auto":
-        settings.values["dtype"] = model.dtype
-    check_dtype(settings.values.get("dtype", model.dtype), gpus)
+            later.append((number, shapes))
+    yield from later
 
 
-def _decide_batch(settings: Settings, deployment: Deployment, gpu: Gpu, version: Any) -> tuple[int, int, bool]:
-    default_tokens, default_seqs = batch_defaults(gpu, version)
-    if deployment.concurrency:
-        seqs = settings.decide("max-num-seqs", deployment.concurrency, "workload.concurrency.", "user")
-    else:
-        seqs = settings.decide("max-num-seqs", default_seqs, "vLLM's default on a %s." % gpu.name, "default")
-    tokens = settings.decide("max-num-batched-tokens", default_tokens, "vLLM's default on a %s." % gpu.name, "default")
-    eager = settings.decide("enforce-eager", False, "CUDA graphs make decoding faster.", "default")
-    return tokens, seqs, bool(eager)
-
-
-def _decide_utilization(settings: Settings, gpus: list[Gpu], version: Any) -> float:
-    """The share of each GPU that the engine may use; lowered where others hold part of the card."""
-    default = releases.default_utilization(version)
-    largest = min((gpu.free_bytes - CONTEXT_BYTES) / gpu.usable_bytes for gpu in gpus)
-    if "gpu-memory-utilization" in settings.user:
-        value = settings.take("gpu-memory-utilization")
-        tightest = min(gpus, key=lambda gpu: gpu.free_bytes - gpu.usable_bytes * value)
-        if tightest.usable_bytes * value > tightest.free_bytes and "kv-cache-memory-bytes" not in settings.user:
-            raise PlanError(
-                "plan.free_memory",
-                "gpu-memory-utilization %s wants %.2f GiB of GPU %d, of which %.2f GiB are free."
-                % (value, tightest.usable_bytes * value / GIB, tightest.index, tightest.free_bytes / GIB),
-                ("Set gpu-memory-utilization to %.2f or less." % (floor(largest * 100) / 100), "Free the GPU."),
-                int(tightest.usable_bytes * value),
-                tightest.free_bytes,
+def _answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str, Any]:
+    task = engine.task
+    cache, pool = engine.pool(length)
+    at_once = pool.max_concurrency * engine.parallel.data
+    if task.concurrency and at_once < task.concurrency:
+        engine.warnings.append(
+            warning(
+                "plan.requests_wait",
+                "%.1f requests of %d tokens fit at once; of the %d wanted the rest waits when all are that long."
+                % (at_once, length, task.concurrency),
             )
-        return float(value)
-    if largest >= default:
-        return float(settings.decide("gpu-memory-utilization", default, "vLLM's default.", "default"))
-    value = max(0.01, floor(largest * 100) / 100)
-    return float(
-        settings.decide("gpu-memory-utilization", value, "Others hold part of the card: what is free, rounded down.")
-    )
+        )
+    for obstacle in obstacles(task.model, engine.parallel, quantized, task.version):
+        text = "The model has %s: slower kernels are used. enable-expert-parallel: true avoids it." % obstacle.text
+        engine.warnings.append(warning("plan.slow_kernels", text))
+    engine.warnings += check_driver(task, engine.gpus)
+    _note_defaults(engine, cache.block_size)
+    first = engine.ranks[0]
+    kv = kv_dict(cache, pool)
+    if engine.parallel.data > 1:
+        kv["replicas"] = engine.parallel.data
+    out = {
+        "fingerprint": engine.digest,
+        "settings": engine.settings.finish(),
+        "gpu_uuids": [gpu.uuid for gpu in engine.gpus if gpu.uuid],
+        "gpu_indices": [gpu.index for gpu in engine.gpus],
+        "memory": first.as_dict(),
+        "kv": kv,
+        "ranks": [rank.as_dict() for rank in engine.ranks[1:] if rank.as_dict() != first.as_dict()],
+        "env": engine.wiring.env,
+        "decisions": engine.settings.decisions,
+        "warnings": engine.warnings,
+    }
+    return out
 
 
-def _decide_length(
-    settings: Settings,
-    deployment: Deployment,
-    model: ModelInfo,
-    layout: kv_cache.KvLayout,
-    least: Memory,
-    shape: Shape,
-) -> tuple[int, list[str]]:
-    limit = model.max_model_len
-    explicit = settings.user.get("max-model-len", deployment.max_model_len)
-    automatic = explicit is None or explicit in (-1, "auto")
-    ceiling = limit or 2**20
-    wanted = ceiling if automatic else explicit
-    check_length(wanted, limit)
-    fits = kv_cache.longest(layout, least.kv_available, wanted, shape)
-    needed = kv_cache.needed_bytes(layout, min(wanted, 16) if automatic else wanted, shape)
-    if fits < (1 if automatic else wanted):
-        total = least.budget - least.kv_available + needed
-        raise PlanError(
-            "plan.does_not_fit",
-            "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of "
-            "%d tokens) and may use %.2f GiB; %s."
-            % (deployment.name, total / GIB, least.weights / GIB, least.activation / GIB, needed / GIB, wanted,
-               least.budget / GIB, "%d tokens fit" % fits if fits else "no context fits"),
-            _remedies(fits),
-            total,
-            least.budget,
-        )  # fmt: skip
-    if not automatic:
-        if "max-model-len" in settings.user:
-            settings.take("max-model-len")
-        else:
-            settings.decide("max-model-len", wanted, "workload.max_model_len.", "user")
-        return wanted, []
-    if fits >= ceiling:
-        reason = "The longest context of the model; it fits."
-        length, warnings = ceiling, []
-    else:
-        length = max(layout.block_size, fits // 1024 * 1024 or fits // layout.block_size * layout.block_size)
-        reason = "The model's %d tokens do not fit; this is what one request can have." % ceiling
-        warnings = ["The context is %d tokens, not the model's %d: the memory holds no more." % (length, ceiling)]
-    settings.values["max-model-len"] = length
-    settings.decisions.append({"setting": "max-model-len", "value": length, "source": "computed", "reason": reason})
-    return length, warnings
-
-
-def _remedies(fits: int) -> tuple[str, ...]:
-    out = ["Use a GPU with more memory.", "Use more GPUs (gpus.count).", "Choose a smaller or quantised model."]
-    if fits:
-        out.insert(0, "Set workload.max_model_len to %d or less." % fits)
-    return tuple(out)
+def _note_defaults(engine: Engine, block_size: int) -> None:
+    reason = "What release, card and layers make of it; %s." % engine.parallel.shown()
+    if "block-size" not in engine.settings.values:
+        engine.settings.decide("block-size", block_size, reason, "default")

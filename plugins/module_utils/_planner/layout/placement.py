@@ -7,17 +7,25 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 from ..errors import PlanError
 from ..memory.accounting import CPU_SYSTEM_BYTES
 from ..request import Deployment, Gpu, Request
+from .links import joined, nvlinked
+
+_BUSY = 0.1  # a card of which others hold more than this part is taken last
 
 
 class Resources:
-    """Mutable during one plan only: which GPUs are taken by whom, and the host memory left (bytes)."""
+    """Mutable during one plan only: the part of each GPU that is given away, and the host memory left (bytes)."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._owner: dict[int, str] = {}
+        self._given: dict[int, float] = {}
+        self._owners: dict[int, list[str]] = {}
+        self._table = joined(request.links)
+        self._kept = {uuid: entry.name for entry in request.deployments for uuid in entry.kept_uuids}
         memory = request.host.memory_bytes
         self.memory_bytes = None if memory is None else memory - CPU_SYSTEM_BYTES
 
@@ -26,44 +34,74 @@ class Resources:
             self.memory_bytes -= size
 
     def free_gpus(self, deployment: Deployment) -> list[Gpu]:
-        """GPUs that no deployment has yet: first those that ``deployment`` has now, last those that others have now.
+        """GPUs that have room for ``deployment``: first those that it has now, last those that others have now.
 
-        So that a new deployment does not push one that runs to another GPU.
+        So that a new deployment does not push one that runs to another GPU. Among the rest those come first that
+        nobody uses, and of these the ones without a display.
         """
-        kept = {uuid: entry.name for entry in self._request.deployments for uuid in entry.kept_uuids}
+        share = deployment.gpus.share or 1.0
 
-        def rank(gpu: Gpu) -> tuple[int, int]:
-            holder = kept.get(gpu.uuid or "")
-            return (1 if holder is None else 0 if holder == deployment.name else 2), gpu.index
+        def rank(gpu: Gpu) -> tuple[int, bool, bool, int]:
+            holder = self._kept.get(gpu.uuid or "")
+            order = 1 if holder is None else 0 if holder == deployment.name else 2
+            return order, gpu.free_bytes < gpu.usable_bytes * (1 - _BUSY), gpu.display, gpu.index
 
-        return sorted((gpu for gpu in self._request.gpus if gpu.index not in self._owner), key=rank)
+        room = [gpu for gpu in self._request.gpus if self._given.get(gpu.index, 0.0) + share <= 1.0 + 1e-9]
+        return sorted(room, key=rank)
+
+    def choices(self, free: Sequence[Gpu], count: int) -> list[list[Gpu]]:
+        """Sets of ``count`` of ``free`` to try, best first: of one make, joined by NVLink where there is a choice."""
+        if count == 1:
+            return [[gpus[0]] for gpus in _makes(free)]
+        out = [self._joined(gpus, count) for gpus in _makes(free) if len(gpus) >= count]
+        return out or ([list(free[:count])] if len(free) >= count else [])
+
+    def _joined(self, gpus: list[Gpu], count: int) -> list[Gpu]:
+        best, most = gpus[:count], nvlinked(gpus[:count], self._table) if self._table else 0
+        if not self._table or len(gpus) == count:
+            return best
+        for first in gpus:
+            near = sorted(
+                (gpu for gpu in gpus if gpu is not first), key=lambda gpu: not nvlinked((first, gpu), self._table)
+            )
+            chosen = [first] + near[: count - 1]
+            pairs = nvlinked(chosen, self._table)
+            if pairs > most:
+                best, most = sorted(chosen, key=gpus.index), pairs
+        return best
 
     def named(self, deployment: Deployment) -> list[Gpu] | None:
         """The GPUs that ``deployment`` names, or None where it leaves the choice."""
         wish = deployment.gpus
-        if not wish.uuids and not wish.indices:
+        if not wish.named:
             return None
-        found = []
+        found: list[Gpu] = []
         for key in wish.uuids or wish.indices:
-            matches = [gpu for gpu in self._request.gpus if key in (gpu.uuid, gpu.index)]
-            if not matches:
+            match = next((gpu for gpu in self._request.gpus if key in (gpu.uuid, gpu.index)), None)
+            if match is None:
                 raise PlanError(
                     "plan.gpu_unknown",
                     "Deployment '%s' names GPU %s, which this host does not have." % (deployment.name, key),
                     ("Name one of: %s." % ", ".join(str(gpu.uuid or gpu.index) for gpu in self._request.gpus),),
                 )
-            owner = self._owner.get(matches[0].index)
-            if owner is not None:
-                raise PlanError(
-                    "plan.gpu_taken",
-                    "Deployment '%s' names GPU %s, which '%s' has." % (deployment.name, key, owner),
-                    ("Give each deployment its own GPU.",),
-                )
-            if matches[0] in found:
+            if match in found:
                 raise PlanError("plan.gpu_taken", "Deployment '%s' names GPU %s twice." % (deployment.name, key))
-            found.append(matches[0])
+            found.append(match)
         return found
 
-    def take_gpus(self, gpus: list[Gpu], name: str) -> None:
+    def owners(self, gpu: Gpu) -> list[str]:
+        return self._owners.get(gpu.index, [])
+
+    def take_gpus(self, gpus: Sequence[Gpu], name: str, share: float) -> None:
         for gpu in gpus:
-            self._owner[gpu.index] = name
+            self._given[gpu.index] = self._given.get(gpu.index, 0.0) + share
+            self._owners.setdefault(gpu.index, []).append(name)
+
+
+def _makes(gpus: Sequence[Gpu]) -> list[list[Gpu]]:
+    """``gpus`` by make (name and size to the GiB), in the order in which the makes come up."""
+    makes: dict[tuple[str, int], list[Gpu]] = {}
+    for gpu in gpus:
+        busy = int(gpu.free_bytes < gpu.usable_bytes * (1 - _BUSY))
+        makes.setdefault((gpu.name, gpu.usable_bytes >> 30 << 1 | busy), []).append(gpu)
+    return list(makes.values())

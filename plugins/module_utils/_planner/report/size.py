@@ -44,7 +44,7 @@ def size(
         "name": NAME,
         "model": _model(raw),
         "workload": {"max_model_len": context, "concurrency": users},
-        "engine_args": dict(engine_args or {}),
+        "engine_args": _arguments(engine_args or {}),
     }
     base = parse_request({"vllm_version": vllm_version, "gpus": [], "deployments": [deployment]})
     rows = [_row(base, card, count, users) for card in cards for count in COUNTS if count <= card.most]
@@ -78,6 +78,12 @@ def _model(raw: Any) -> dict[str, Any]:
     if "tensors" in model:
         model.pop("weights_bytes", None)  # the headers say more
     return model
+
+
+def _arguments(given: Mapping[str, Any]) -> dict[str, Any]:
+    """``given``, and the model's own type in the cache unless told otherwise: what does the card hold as it is?"""
+    own = {} if any(key.replace("_", "-") == "kv-cache-dtype" for key in given) else {"kv-cache-dtype": "auto"}
+    return {**own, **given}
 
 
 def _architecture(config: Mapping[str, Any]) -> str | None:

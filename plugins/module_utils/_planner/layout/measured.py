@@ -1,0 +1,63 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""Figures of the last start in place of predicted ones, where they are of the same engine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any, Sequence
+
+from ..memory.accounting import Parts
+from ..request import Gpu, Measured
+from ..shape import Shape
+from .task import Task
+
+
+def fingerprint(task: Task, shape: Shape, gpus: Sequence[Gpu], weights: Any) -> str:
+    """Digest of all that an engine's memory depends on, but not of its context, its share or measured figures."""
+    own = asdict(Shape(**{**shape.__dict__, "gpu": None, "engine_args": {}}))
+    own["engine_args"] = {
+        key: value for key, value in shape.engine_args.items()
+        if key not in ("max-model-len", "gpu-memory-utilization", "kv-cache-memory-bytes", "seed")
+        and own.get(key.replace("-", "_")) is None and key not in _COUNTED
+    }  # fmt: skip
+    cards = [[gpu.name, gpu.usable_bytes, gpu.capability] for gpu in gpus]
+    text = json.dumps(
+        [task.model.outer or task.deployment.model.config, list(weights), own, cards], sort_keys=True, default=str
+    )
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# Arguments that the shape holds already, so that setting one to its own default changes nothing.
+_COUNTED = frozenset((
+    "max-num-seqs", "max-num-batched-tokens", "dtype", "kv-cache-dtype", "block-size", "tensor-parallel-size",
+    "pipeline-parallel-size", "data-parallel-size", "enable-expert-parallel", "enforce-eager",
+    "enable-prefix-caching", "enable-chunked-prefill", "async-scheduling", "quantization", "tool-call-parser",
+    "reasoning-parser", "enable-auto-tool-choice", "disable-custom-all-reduce", "chat-template",
+    "default-chat-template-kwargs", "override-generation-config", "generation-config",
+))  # fmt: skip
+
+
+def last_start(task: Task, digest: str) -> Measured | None:
+    """What the same engine took at its last start: the last entry that is of it."""
+    for entry in reversed(task.request.measured):
+        if entry.deployment != task.name:
+            continue
+        if entry.fingerprint == digest or (entry.fingerprint is None and entry.vllm_version == task.text):
+            return entry
+    return None
+
+
+def corrected(parts: Parts, measured: Measured) -> Parts:
+    """``parts`` with the measured figures where there are any."""
+    return Parts(
+        parts.weights if measured.weights_bytes is None else measured.weights_bytes,
+        parts.activation if measured.activation_peak_bytes is None else measured.activation_peak_bytes,
+        parts.non_torch if measured.non_torch_bytes is None else measured.non_torch_bytes,
+        parts.graphs if measured.cuda_graph_bytes is None else measured.cuda_graph_bytes,
+    )

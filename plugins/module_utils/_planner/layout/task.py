@@ -1,0 +1,62 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""One deployment made ready to be planned: release, linted arguments and model, read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping
+
+from .. import releases
+from ..arguments.lint import lint
+from ..model.info import ModelInfo, read_model
+from ..request import Deployment, Request
+
+
+@dataclass(frozen=True)
+class Task:
+    """``version`` is the release planned as, ``text`` the one asked for; ``remarks`` are the linter's."""
+
+    request: Request
+    deployment: Deployment
+    device: str
+    text: str
+    version: tuple[int, ...]
+    model: ModelInfo
+    user: Mapping[str, Any]
+    remarks: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return self.deployment.name
+
+    @property
+    def asked_length(self) -> int | None:
+        """The context that was asked for, in tokens; None where it is left to the plan."""
+        asked = self.user.get("max-model-len", self.deployment.max_model_len)
+        return None if asked in (None, -1, "auto") else int(asked)
+
+    @property
+    def concurrency(self) -> int | None:
+        return self.deployment.concurrency
+
+
+def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]:
+    """The task, and a warning about its release. Raises PlanError or InvalidRequest."""
+    text = deployment.vllm_version or request.vllm_version
+    version, warning = releases.resolve(text)
+    user, remarks = lint(deployment.engine_args, version)
+    task = Task(
+        request=request,
+        deployment=deployment,
+        device=deployment.device or request.device,
+        text=text,
+        version=version,
+        model=read_model(deployment.model.config),
+        user=user,
+        remarks=tuple(remarks),
+    )
+    return task, warning
