@@ -23,6 +23,7 @@ options:
   endpoints:
     description:
       - For each source a ranked list of URLs. The next one is tried where one cannot be reached.
+      - C(file:///dir) is a folder with snapshots of this collection, such as a model store or a copy of one.
       - The default is C(https://huggingface.co), then C(https://hf-mirror.com), and C(https://modelscope.cn).
     type: dict
     default: {}

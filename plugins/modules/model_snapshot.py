@@ -21,13 +21,15 @@ description:
   - A run that is killed goes on at the byte where it stopped. Cut connections, status 429 and 5xx are tried again.
   - Two runs for the same model on one host wait for each other.
   - A commit that is there already needs no network.
+  - A file that another snapshot in the store has already is hard-linked, and what other tools have put on the host is
+    taken from there (see O(adopt)). Only what is missing is fetched.
 extends_documentation_fragment:
   - gpufleet.vllm.hub
 options:
   id:
     description:
       - Name of the model at the hub, as C(organisation/name).
-      - Required unless O(state=absent). O(state=absent) without it empties the store.
+      - Required with O(state=present). O(state=absent) without it empties the store.
     type: str
   source:
     description:
@@ -44,11 +46,30 @@ options:
   state:
     description:
       - V(absent) removes the commit given as O(revision), or every revision without it.
+      - V(pruned) removes every snapshot that O(keep) does not want and that no instance of the collection and no
+        process on the host uses, and what is left of unfinished ones of models that O(keep) does not name.
       - V(absent) without O(id) removes every snapshot that this module made in O(store), what is left of unfinished
         ones, and the folders that are empty then, O(store) itself included. What others put there stays.
     type: str
-    choices: [present, absent]
+    choices: [present, absent, pruned]
     default: present
+  adopt:
+    description:
+      - Folders on the host in which other tools may have put files of the model. Each may be a clone with git-lfs (with
+        its C(.git/lfs/objects)), a local folder of C(hf download), a cache of Hugging Face or ModelScope, or a folder
+        of models as C(<organisation>/<name>) or C(<name>).
+      - A file counts when its hash is right. It is hard-linked if it is on the same file system, belongs to root or to
+        the user the module runs as, and nobody else may write to it; else it is copied. The original is never changed.
+    type: list
+    elements: path
+    default: []
+  keep:
+    description:
+      - With O(state=pruned) the models that stay, each with C(id) and maybe C(revision), or with C(path).
+      - Without a commit the snapshot that came last stays, and the last one that came for the branch or tag.
+    type: list
+    elements: dict
+    default: []
   allow_patterns:
     description:
       - Only files whose path matches one of these shell patterns. Empty means all.
@@ -71,7 +92,7 @@ options:
     default: size
   workers:
     description:
-      - Files fetched at the same time.
+      - Connections at the same time. They fetch different files, and where there are fewer of those, ranges of one.
     type: int
     default: 4
   retries:
@@ -121,6 +142,31 @@ EXAMPLES = r"""
     revision: 1cfa9a7208912126459214e8b04321603b3df60c
     verify: checksum
 
+- name: Take what a clone and a cache have, and fetch the rest
+  gpufleet.vllm.model_snapshot:
+    id: Qwen/Qwen3-4B
+    adopt: [/data/clones, ~/.cache/huggingface]
+
+- name: Export a model to a disk, without a network
+  gpufleet.vllm.model_snapshot:
+    id: Qwen/Qwen3-4B
+    source: [huggingface]
+    endpoints: {huggingface: "file:///var/lib/gpufleet/models"}
+    store: /media/disk/models
+
+- name: Import it on another host
+  gpufleet.vllm.model_snapshot:
+    id: Qwen/Qwen3-4B
+    source: [huggingface]
+    endpoints: {huggingface: "file:///media/disk/models"}
+
+- name: Say what nothing wants any more
+  gpufleet.vllm.model_snapshot:
+    state: pruned
+    keep:
+      - id: Qwen/Qwen3-4B
+  check_mode: true
+
 - name: Remove every revision of a model
   gpufleet.vllm.model_snapshot:
     id: Qwen/Qwen3-4B
@@ -135,12 +181,12 @@ EXAMPLES = r"""
 RETURN = r"""
 path:
   description: Directory of the snapshot.
-  returned: success
+  returned: when O(state) is V(present) or V(absent)
   type: str
   sample: /var/lib/gpufleet/models/Qwen/Qwen3-4B/1cfa9a7208912126459214e8b04321603b3df60c
 revision:
   description: The commit.
-  returned: success
+  returned: when O(state) is V(present) or V(absent)
   type: str
   sample: 1cfa9a7208912126459214e8b04321603b3df60c
 source:
@@ -155,17 +201,42 @@ endpoint:
   sample: https://huggingface.co
 bytes_downloaded:
   description: Bytes of file content that came over the network in this run.
-  returned: success
+  returned: when O(state) is V(present) or V(absent)
   type: int
   sample: 8060855808
 bytes_to_download:
   description: Bytes that were (in check mode, are) missing.
-  returned: success
+  returned: when O(state) is V(present) or V(absent)
   type: int
   sample: 8060855808
 bytes_total:
   description: Size of the snapshot in bytes.
-  returned: success
+  returned: when O(state) is V(present) or V(absent)
+  type: int
+  sample: 8060855808
+origins:
+  description:
+    - Where the files came from (in check mode, would come from), each with C(kind), C(from), C(how) (V(fetch), V(link)
+      or V(copy)), C(files) and C(bytes). In check mode files on the host are judged by their size.
+    - C(kind) is V(fetch) (an endpoint), V(link) (another snapshot of the store), V(adopt) (a folder of O(adopt)),
+      V(import) (an exported folder), V(repair) (good files of a damaged snapshot) or V(keep) (left by an earlier run).
+  returned: when O(state=present)
+  type: list
+  elements: dict
+  sample: [{"kind": "adopt", "from": "/data/clones/Qwen3-4B", "how": "link", "files": 3, "bytes": 8044936192}]
+pruned:
+  description: What went (in check mode, would go), each with C(path), C(id), C(revision) and the C(bytes) it sets free.
+  returned: when O(state=pruned)
+  type: list
+  elements: dict
+kept:
+  description: What stays, each with C(path), C(id), C(revision) and C(reason).
+  returned: when O(state=pruned)
+  type: list
+  elements: dict
+bytes_freed:
+  description: Bytes that RV(pruned) sets free. A file that is shared with a snapshot that stays counts for nothing.
+  returned: when O(state=pruned)
   type: int
   sample: 8060855808
 actions:
@@ -186,6 +257,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..module_utils._errors import Problem
 from ..module_utils._hub._fetch import Settings
 from ..module_utils._hub._progress import Progress
+from ..module_utils._hub._prune import Pruned, prune
 from ..module_utils._hub._remove import ensure_absent, ensure_store_absent
 from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
 
@@ -208,8 +280,25 @@ def answer(outcome: Outcome, state: str) -> dict[str, object]:
         },
     }
     if state == "present":
-        result.update(source=outcome.source, endpoint=outcome.endpoint)
+        result.update(source=outcome.source, endpoint=outcome.endpoint, origins=outcome.origins)
     return result
+
+
+def answer_pruned(pruned: Pruned) -> dict[str, object]:
+    """The return values of state pruned."""
+    stays = [str(each["path"]) for each in pruned.kept]
+    goes = [str(each["path"]) for each in pruned.removed]
+    return {
+        "changed": bool(goes),
+        "pruned": pruned.removed,
+        "kept": pruned.kept,
+        "bytes_freed": pruned.bytes_freed,
+        "actions": ["remove %s, %d bytes" % (each["path"], each["bytes"]) for each in pruned.removed],
+        "diff": {
+            "before": "".join(each + "\n" for each in sorted(stays + goes)),
+            "after": "".join(each + "\n" for each in stays),
+        },
+    }
 
 
 def main() -> None:
@@ -227,7 +316,9 @@ def main() -> None:
             "tokens": {"type": "dict", "default": {}, "no_log": True},
             "timeout": {"type": "int", "default": 60},
             "store": {"type": "path", "default": "/var/lib/gpufleet/models"},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "state": {"type": "str", "choices": ["present", "absent", "pruned"], "default": "present"},
+            "adopt": {"type": "list", "elements": "path", "default": []},
+            "keep": {"type": "list", "elements": "dict", "default": []},
             "allow_patterns": {"type": "list", "elements": "str", "default": []},
             "ignore_patterns": {"type": "list", "elements": "str", "default": []},
             "verify": {"type": "str", "choices": ["size", "checksum"], "default": "size"},
@@ -253,8 +344,11 @@ def main() -> None:
         workers=params["workers"],
         timeout=float(params["timeout"]),
         lock_timeout=float(params["lock_timeout"]),
+        adopt=params["adopt"],
     )
     try:
+        if params["state"] == "pruned":
+            module.exit_json(**answer_pruned(prune(wish, params["keep"], module.check_mode)))
         if params["state"] == "absent":
             if params["revision"] and not params["id"]:
                 module.fail_json(msg="revision is given without id")

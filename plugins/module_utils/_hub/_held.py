@@ -11,10 +11,10 @@ from typing import Any
 
 from .._errors import Problem
 from ._dialects import Hub
-from ._snapshot import Wish
 from ._sources import find
 from ._store import EVERYTHING, Place, commits_below, manifest_entries, published_at, read_manifest, size_matches
 from ._types import FileEntry, Listing, is_commit
+from ._wish import Wish
 
 # What a hub says that no longer has a commit.
 _GONE = ("model.not_found", "model.revision_not_found", "model.empty")

@@ -16,10 +16,10 @@ from ._dialects import HUBS, Hub
 from ._folder import FolderHub
 from ._held import Held, ask, find_held
 from ._http import HttpFailure, explain
-from ._snapshot import Wish
 from ._sources import find, hubs_of, unreachable
 from ._store import manifest_entries, read_manifest
 from ._types import MANIFEST, FileEntry, Listing, check_model_id
+from ._wish import Wish
 
 # More than this would make the answer larger than it is useful; the planner then counts from the config.
 MAX_TENSORS = 20000

@@ -13,12 +13,12 @@ from typing import Iterator
 
 from .._errors import Problem
 from ._lock import Lock
-from ._snapshot import Outcome, Wish
 from ._store import Place, commits_below, make_dirs, snapshots_in, unwritable
 from ._types import check_model_id, is_commit
+from ._wish import Outcome, Wish
 
 # What this collection itself names so in .work and .locks: <id with two dashes for the slash>--<commit>.
-_UNFINISHED = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}(\.removed)?$")
+UNFINISHED = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}(\.removed)?$")
 _LOCK = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.lock$")
 # What a killed run left beside its lock: nothing that anybody waits for once the locks are gone.
 _BESIDE = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.(owner(\.[0-9a-f]{32})?|repaired)$")
@@ -43,7 +43,7 @@ def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
             if os.path.isdir(path):
                 _note(outcome, path)
                 if not check:
-                    _remove_tree(wish, place, path)
+                    remove_tree(wish, place, path)
     if outcome.changed and not check:
         _remove_empty(top, os.path.abspath(wish.store))
     return outcome
@@ -61,14 +61,14 @@ def ensure_store_absent(wish: Wish, check: bool = False) -> Outcome:
         place = Place(store, model_id, revision)
         _note(outcome, place.final)
         if not check:
-            _remove_tree(wish, place, place.final)
+            remove_tree(wish, place, place.final)
         for depth in range(len(model_id.split("/")), 0, -1):
             _remove_if_empty(outcome, os.path.join(store, *model_id.split("/")[:depth]), check)
     work, locks = os.path.join(store, ".work"), os.path.join(store, ".locks")
-    for name in _names(work, _UNFINISHED):
+    for name in _names(work, UNFINISHED):
         _note(outcome, os.path.join(work, name))
         if not check:
-            _remove_unfinished(wish, os.path.join(work, name), os.path.join(locks, _lock_name(name)))
+            remove_unfinished(wish, os.path.join(work, name), os.path.join(locks, _lock_name(name)))
     for name in _names(locks, _LOCK):
         _note(outcome, os.path.join(locks, name))
         if not check:
@@ -107,7 +107,7 @@ def _note(outcome: Outcome, path: str) -> None:
     outcome.actions.append("remove %s" % path)
 
 
-def _remove_tree(wish: Wish, place: Place, path: str) -> None:
+def remove_tree(wish: Wish, place: Place, path: str) -> None:
     """Take the directory out of sight first, so that nobody ever sees half of it."""
     hidden = "%s.removed" % place.work
     try:
@@ -125,7 +125,7 @@ def _lock_name(work_name: str) -> str:
     return "%s.lock" % name
 
 
-def _remove_unfinished(wish: Wish, path: str, lock: str) -> None:
+def remove_unfinished(wish: Wish, path: str, lock: str) -> None:
     try:
         with _locked(wish, lock):
             shutil.rmtree(path, ignore_errors=True)
