@@ -116,7 +116,7 @@ VERSIONS = {
     "63": "0.28.0", "68": "0.27.1", "70": "0.28.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
     "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0", "113": "0.20.2", "119": "0.19.0",
     "120": "0.20.2", "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
-    "r17": "0.23.0", "r5": "0.19.0", "r0": "0.11.0",
+    "r0": "0.11.0", "r5": "0.16.0",
 }  # fmt: skip
 #: row -> why it cannot be compared
 LEFT_OUT = {
@@ -137,7 +137,8 @@ LEFT_OUT = {
     "126": "the card is not named",
     "82": "neither the utilisation nor the card is certain",
     "r35": "the model's size is not recorded", "r10": "the model's size is not recorded",
-    "r36": "neither model nor utilisation is recorded", "r24": "a private vision model", "r25": "a private vision model",
+    "r36": "neither model nor utilisation is recorded",
+    "r24": "a private vision model", "r25": "a private vision model",
     "r11": "the model is not named", "r14": "neither model nor card is named", "r43": "the model is not named",
     "r8": "adapters whose rank is not stated", "r20": "adapters whose rank is not stated",
 }  # fmt: skip

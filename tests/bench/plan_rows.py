@@ -80,7 +80,7 @@ def config(name: str) -> dict[str, Any] | None:
     return base
 
 
-def gpu(name: str, size: str) -> dict[str, Any] | None:
+def gpu(name: str, size: str, notes: str = "") -> dict[str, Any] | None:
     """The card of a reading as the probe would describe it. A size below the card's nominal one is what CUDA saw."""
     card = CARDS.get(SAME_CARD.get(name, name))
     if card is None:
@@ -92,7 +92,7 @@ def gpu(name: str, size: str) -> dict[str, Any] | None:
         out["memory_usable_bytes"] = int(stated * GIB)
     else:
         out["memory_total_bytes"] = total * 2**20
-    if "WSL" in name or "Windows" in name or "Laptop" in name:
+    if any(word in name + notes for word in ("WSL", "Windows", "WDDM")):
         out["memory_reserved_bytes"] = 0  # Windows shows the whole card
     return out
 
@@ -163,15 +163,15 @@ def refusals() -> list[Row]:
 
 
 def _fill(row: Row, entry: dict[str, str], refused: bool = False) -> None:
-    key = (("r%d" if refused else "%d") % row.number,)
-    row.left_out = LEFT_OUT.get(key[0], "")
-    version = VERSIONS.get(key[0]) or entry["vllm_version"].split("/")[0]
+    key = ("r%d" if refused else "%d") % row.number
+    row.left_out = LEFT_OUT.get(key, "")
+    version = VERSIONS.get(key) or entry["vllm_version"].split("/")[0]
     row.version = version or "0.19.0"
-    if key[0] in VERSIONS or not entry["vllm_version"]:
+    if key in VERSIONS or not entry["vllm_version"]:
         row.assumed = "release %s" % row.version
-    name = MODELS.get(key[0]) or MODELS.get(entry["model"], entry["model"])
+    name = MODELS.get(key) or MODELS.get(entry["model"], entry["model"])
     document = config(name)
-    card = gpu(entry["gpu"] or "any", entry["gpu_memory_gib"])
+    card = gpu(entry["gpu"] or "any", entry["gpu_memory_gib"], entry.get("notes") or "")
     if row.left_out:
         return
     if document is None:
@@ -179,9 +179,29 @@ def _fill(row: Row, entry: dict[str, str], refused: bool = False) -> None:
     elif card is None:
         row.left_out = "the card is not named"
     else:
-        if row.error == "free_memory":
-            card["memory_usable_bytes"] = int(float(entry["gpu_memory_gib"]) * GIB)
-            card["memory_free_bytes"] = int(row.observed["available_gib"] * GIB)
-        if row.error == "hybrid_limit":
-            entry = dict(entry, max_num_batched_tokens="2048")
         row.request = _request(entry, row.version, card, document)
+        if refused:
+            _complete(row, entry, document)
+
+
+def _complete(row: Row, entry: dict[str, str], document: dict[str, Any]) -> None:
+    """What a refusal says beside the columns of a reading: what was free, how long, how much cache there was."""
+    args = row.request["deployments"][0]["engine_args"]
+    card = row.request["gpus"][0]
+    if row.error == "free_memory":
+        card["memory_usable_bytes"] = int(float(entry["gpu_memory_gib"]) * GIB)
+        card["memory_free_bytes"] = int(row.observed["available_gib"] * GIB)
+    elif row.error == "hybrid_limit":
+        args["max-num-batched-tokens"] = 2048
+    elif row.error == "bf16_unsupported":
+        args["dtype"] = "bfloat16"
+    elif row.error in ("kv_too_small", "no_kv_memory", "oom_start"):
+        longest = document.get("max_position_embeddings") or document["text_config"]["max_position_embeddings"]
+        args.setdefault("max-model-len", longest)  # what vLLM takes where nobody says
+        if not entry["gpu"] and not entry["gpu_memory_gib"]:
+            if row.error != "kv_too_small":
+                row.left_out = "the card is not named"
+            # Without a card the refusal is one of arithmetic: so much cache, so long a request.
+            args["kv-cache-memory-bytes"] = int(row.observed.get("available_gib", 0) * GIB)
+    if "MIG" in card["name"]:
+        card["mig"] = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ..model.info import ModelInfo
 from ..shape import Shape
 from .encoder import encoding
+from .runner import second_runner
 from .sampler import blas_bytes, logits_bytes
 from .weights import round_up
 from .workspaces import expert_bytes, kept
@@ -33,13 +34,18 @@ def activation_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
 
 
 def layer_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
-    """Buffers of the widest layer: both inputs of the gate, its product, and four hidden states of each token."""
+    """Buffers of the widest layer: both inputs of the gate, its product, and hidden states of each token.
+
+    Those are the attention's output, the residual before and after it, and with the first runner the norm's.
+    """
     inner = model.shared_intermediate if model.experts else model.intermediate
     if model.experts and model.moe_layers < len(model.layers):
         inner = max(inner, model.intermediate)
-    states = 4 + (2 if shape.pipeline > 1 else 0)  # a stage hands two on
+    second = second_runner(model, shape)
+    states = (3 if second else 4) + (2 if shape.pipeline > 1 else 0)  # a stage hands two on
     per_token = 3 * inner / shape.tensor + states * model.hidden
-    return int(shape.tokens * shape.width * per_token) + 2 * shape.seqs * model.hidden * shape.width
+    rest = blas_bytes(shape) if second else 2 * shape.seqs * model.hidden * shape.width
+    return int(shape.tokens * shape.width * per_token) + rest
 
 
 def cpu_activation_bytes(model: ModelInfo, shape: Shape) -> int:

@@ -14,10 +14,10 @@ from ..model.info import ModelInfo
 from ..shape import Shape
 from .runner import second_runner
 
-# The attention of a vision block holds about this many hidden states of each patch at once: input, norm, query, key
-# and value as projected and as laid out for the kernel, rotated queries and keys, output (vision attention of the
-# Qwen-VL families, whose images are large enough for this to show).
-_HIDDEN_STATES = 12
+# What the attention of a vision block holds of each patch at once, in hidden states. On every rank: the positions'
+# embedding, the block's input, its norm, its output. Divided between ranks: query, key and value as projected, queries
+# and keys laid out for the rotation, the same rotated, the attention's output.
+_WHOLE, _DIVIDED = 4, 8
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,8 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     if "embed_dim" in vision:
         hidden = _number(vision, "embed_dim", hidden)
     inner = _number(vision, "intermediate_size", int(hidden * float(_ratio(vision))))
-    per_patch = max(_HIDDEN_STATES * hidden, 2 * hidden + 2 * inner)
+    ranks = 1 if shape.engine_args.get("mm-encoder-tp-mode") == "data" else shape.tensor
+    per_patch = _WHOLE * hidden + max(_DIVIDED * hidden, 2 * inner) // ranks
     deep = vision.get("deepstack_visual_indexes")
     streams = 1 + (len(deep) if isinstance(deep, (list, tuple)) else 0)
     pixels = count * item.pixels * shape.width

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .cards import GIB, MIB, multiprocessors, nvlink
+from .cards import GIB, MIB, multiprocessors, nvlink, unified
 from .runner import second_runner
 from .sampler import state_bytes
 
@@ -20,9 +20,13 @@ _MODULES = int(
 # a 16 GB card; before, 0.13 on an H100 and 0.03 on others.
 _SAMPLER_PER_SM = int(1.45 * MIB)
 _SORT_HOPPER = int(0.07 * GIB)
-# FIT: NCCL's and the all-reduce kernels' buffers of two ranks: boards with NVLink 0.55 (0.11) and 2.07 (0.19).
-_NVLINK_OLD, _NVLINK, _PCIE = int(0.45 * GIB), int(1.82 * GIB), int(0.35 * GIB)
+# FIT: NCCL's and the all-reduce kernels' buffers of two ranks. Boards with NVLink: 0.55 GiB in all (0.11), 2.07 (0.19:
+# from 0.17 on all-reduce and norm are one kernel with a workspace). Cards without: 0.5 to 1.3 (two 3090, L4s).
+_NVLINK_OLD, _NVLINK, _PCIE = int(0.45 * GIB), int(1.82 * GIB), int(1.0 * GIB)
 _NVLINK_EACH = int(0.03 * GIB)  # FIT: for each further rank (2.07 at two, 2.13 at four)
+# FIT: on a card that shares the host's memory vLLM looks at what the host has free, so the process itself counts (one
+# reading of a GB10).
+_HOST_PROCESS = int(1.5 * GIB)
 
 
 def non_torch_bytes(model: ModelInfo, shape: Shape, stage: int | None = None) -> int:
@@ -38,7 +42,7 @@ def non_torch_bytes(model: ModelInfo, shape: Shape, stage: int | None = None) ->
         held += _joined(shape)
     if last and shape.version >= (0, 27):
         held += state_bytes(model, shape)
-    return held
+    return held + (_HOST_PROCESS if unified(shape.gpu) else 0)
 
 
 def _sampling(shape: Shape) -> int:
@@ -51,4 +55,4 @@ def _sampling(shape: Shape) -> int:
 def _joined(shape: Shape) -> int:
     if not nvlink(shape.gpu):
         return _PCIE
-    return (_NVLINK_OLD if shape.version < (0, 12) else _NVLINK) + _NVLINK_EACH * (shape.tensor - 2)
+    return (_NVLINK_OLD if shape.version < (0, 17) else _NVLINK) + _NVLINK_EACH * (shape.tensor - 2)

@@ -11,24 +11,55 @@ from ..model.info import ModelInfo
 from ..shape import Shape
 
 
+_INTEGER = frozenset(("awq", "awq_marlin", "gptq", "gptq_marlin", "auto_awq", "auto_gptq", "auto-round", "moe_wna16"))
+_ALIGNMENT = 128  # rows of one expert that Hopper's block-wise FP8 kernels take at once
+
+
 def kept(model: ModelInfo, shape: Shape) -> bool:
-    """Whether the release keeps one workspace for all layers (0.13 on) or allocates it anew in each."""
-    return shape.version >= (0, 13)
+    """Whether one workspace serves all layers and stays, or each layer allocates its own and lets it go.
+
+    Kept from 0.13 on; with integer weights of 4 and 8 bits from 0.22 on, with MXFP4 on older cards from 0.17 on.
+    """
+    if shape.version < (0, 13) or (shape.version < (0, 22) and _integers(model, shape)):
+        return False
+    return shape.version >= (0, 17) or _method(model, shape) != "mxfp4"
 
 
 def expert_bytes(model: ModelInfo, shape: Shape) -> int:
     """Inputs and outputs of a full batch's routed experts.
 
-    Two buffers of tokens x experts per token: the first projection's output or the hidden state, whichever is wider,
-    and the activation's. MXFP4 on cards with their own kernels for it (capability 9.0 and 10.x) needs neither.
+    Kept workspaces hold tokens x experts per token twice: the wider of the first projection's output and the hidden
+    state, and the wider of the activation and the hidden state; the others the activation as it is. MXFP4 on cards
+    with kernels of their own for it (capability 9.0 and 10.x) needs neither. Block-wise FP8 on those cards fills up
+    the rows of each expert.
     """
     if not model.experts:
         return 0
-    capability = shape.gpu.capability if shape.gpu is not None else None
-    quantization = shape.quantization or model.quantization
-    if quantization == "mxfp4" and capability is not None and capability[0] in (9, 10):
+    modern = _capability(shape) in (9, 10)
+    method = _method(model, shape)
+    if method == "mxfp4" and modern:
         return 0
     local = model.moe_intermediate if shape.expert else -(-model.moe_intermediate // shape.tensor)
     width = model.moe_latent or model.hidden
-    routed = shape.tokens * model.experts_per_token * shape.width
-    return routed * (max(local, width) + max(2 * local, width))
+    rows = shape.tokens * model.experts_per_token
+    if method == "fp8" and modern and shape.version >= (0, 13) and not (local % _ALIGNMENT or width % _ALIGNMENT):
+        experts = -(-model.experts // (shape.tensor * shape.data)) if shape.expert else model.experts
+        rows += experts * (_ALIGNMENT - 1)
+    second = max(local, width) if kept(model, shape) else local
+    return rows * shape.width * (max(2 * local, width) + second)
+
+
+def _capability(shape: Shape) -> int:
+    return (shape.gpu.capability or (0, 0))[0] if shape.gpu is not None else 0
+
+
+def _method(model: ModelInfo, shape: Shape) -> str | None:
+    return shape.quantization or model.quantization
+
+
+def _integers(model: ModelInfo, shape: Shape) -> bool:
+    method = _method(model, shape)
+    if method in _INTEGER:
+        return True
+    section = model.config.get("quantization_config")
+    return method == "compressed-tensors" and "pack-quantized" in str(section)[:4096]
