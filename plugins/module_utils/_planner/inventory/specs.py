@@ -151,7 +151,7 @@ def _spec(
         "device": device,
         "gpu_uuids": list(instance["gpu_uuids"]),
         "config": config_file(config, version),
-        "env": {**OFFLINE_ENV, **DEVICE_ENV[device], **deployment["env"]},
+        "env": {**OFFLINE_ENV, **DEVICE_ENV[device], **instance.get("env", {}), **deployment["env"]},
         "start_timeout_seconds": deployment.get("start_timeout_seconds")
         or start_timeout_seconds(instance["memory"]["weights_bytes"] * max(1, len(instance["gpu_indices"])), device),
     }
