@@ -94,7 +94,7 @@ def refused(task: Task, quantized: Quantized | None, count: int, reasons: list[O
         remedies.append("Set enable-expert-parallel: true, which leaves experts whole.")
     good = [size for size in range(1, min(count, _MOST + 1)) if _divides(task, quantized, size)]
     if good:
-        remedies.append("Use %s GPUs." % " or ".join(str(size) for size in good))
+        remedies.append("Use %s %s." % (" or ".join(str(size) for size in good), "GPU" if good == [1] else "GPUs"))
         if "tensor-parallel-size" in task.user:
             remedies.append("Leave tensor-parallel-size out; the plan finds a layout that divides.")
     return PlanError(

@@ -77,7 +77,9 @@ def _plain(model: ModelInfo, parallel: Parallel) -> Iterator[Obstacle]:
         for width in sorted(_dense_widths(model)):
             if width % size:
                 yield Obstacle("a feed-forward width of %d" % width)
-    if model.experts and not parallel.expert:
+    if model.experts and size > model.experts:
+        yield Obstacle("%d experts" % model.experts)
+    elif model.experts and not parallel.expert:
         ranks = expert_slices(parallel)
         if ranks > model.experts:
             yield Obstacle("%d experts" % model.experts, expert=True)
