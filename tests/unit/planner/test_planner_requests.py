@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import release_0_32 as arguments_0_32
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments.catalogue import catalogue
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 from hypothesis import given, settings
@@ -121,7 +121,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = {name for names in arguments_0_32.KINDS.values() for name in names}
+NAMES = set(catalogue((0, 32, 0)).kinds)
 PLACES = (
     "vllm_version",
     "gpus",

@@ -3,7 +3,10 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""Engine arguments that the user must not set, and those that later releases renamed or dropped."""
+"""Engine arguments that the user must not set, and what to do where a release has dropped one.
+
+Since when an argument is gone stands in the tables (``catalogue.history``), not here.
+"""
 
 from __future__ import annotations
 
@@ -31,23 +34,56 @@ RESERVED = {
     "grpc": ("The service must answer HTTP requests", "Leave it out"),
 }
 
-# Argument -> (first release known to lack it or None, what to do instead).
-REMOVED = {
-    "enable-reasoning": ((0, 10, 2), "Set reasoning-parser alone"),
-    "swap-space": ((0, 18), "Leave it out; preempted requests are computed again"),
-    "disable-log-requests": ((0, 17, 1), "Leave it out; requests are logged only with enable-log-requests"),
-    "device": (None, "Use vllm_device, or `device` of the deployment"),
-    "task": (None, "Use runner and convert"),
-    "guided-decoding-backend": (None, "Use structured-outputs-config: {backend: ...}"),
-    "num-scheduler-steps": (None, "Leave it out; use async-scheduling where it is wanted"),
-    "use-v2-block-manager": (None, "Leave it out; there is only one block manager"),
-    "rope-scaling": (None, "Use hf-overrides: {rope_scaling: ...}"),
-    "rope-theta": (None, "Use hf-overrides: {rope_theta: ...}"),
-    "max-seq-len-to-capture": (None, "Use max-cudagraph-capture-size"),
-    "enable-kv-cache": ((0, 0), "Leave it out; it never existed, and every release has a KV cache"),
-    "worker-use-ray": (None, "Use distributed-executor-backend: ray"),
-    "disable-log-stats-interval": (None, "Leave it out"),
+# Argument -> what to do in releases that do not have it (any more); {other: value} stands for YAML.
+REMEDIES = {
+    "calculate-kv-scales": "Leave it out; scales come from the checkpoint",
+    "compilation-config": "Leave it out",
+    "cuda-graph-sizes": "Use cudagraph-capture-sizes",
+    "device": "Use vllm_device, or `device` of the deployment",
+    "disable-async-output-proc": "Leave it out",
+    "disable-frontend-multiprocessing": "Leave it out",
+    "disable-log-requests": "Leave it out; requests are logged only with enable-log-requests",
+    "disable-log-stats-interval": "Leave it out",
+    "disable-mm-preprocessor-cache": "Use mm-processor-cache-gb: 0",
+    "enable-bf16x3-router-gemm": "Leave it out",
+    "enable-kv-cache": "Leave it out; it never existed, and every release has a KV cache",
+    "enable-lora-bias": "Leave it out",
+    "enable-multimodal-encoder-data-parallel": "Use mm-encoder-tp-mode: data",
+    "enable-prompt-adapter": "Leave it out; there are no prompt adapters any more",
+    "enable-reasoning": "Set reasoning-parser alone",
+    "eplb-log-balancedness": "Use eplb-config: {log_balancedness: true}",
+    "eplb-step-interval": "Use eplb-config: {step_interval: ...}",
+    "eplb-window-size": "Use eplb-config: {window_size: ...}",
+    "guided-decoding-backend": "Use structured-outputs-config: {backend: ...}",
+    "guided-decoding-disable-additional-properties": (
+        "Use structured-outputs-config: {disable_additional_properties: true}"
+    ),
+    "guided-decoding-disable-any-whitespace": "Use structured-outputs-config: {disable_any_whitespace: true}",
+    "guided-decoding-disable-fallback": "Leave it out",
+    "logits-processor-pattern": "Use logits-processors",
+    "lora-extra-vocab-size": "Leave it out; adapters that add words to the vocabulary are not supported any more",
+    "max-long-partial-prefills": "Leave it out; use max-num-batched-tokens",
+    "max-num-partial-prefills": "Leave it out; use max-num-batched-tokens",
+    "max-seq-len-to-capture": "Use max-cudagraph-capture-size",
+    "multi-step-stream-outputs": "Leave it out",
+    "num-lookahead-slots": "Leave it out",
+    "num-redundant-experts": "Use eplb-config: {num_redundant_experts: ...}",
+    "num-scheduler-steps": "Leave it out; use async-scheduling where it is wanted",
+    "override-attention-dtype": "Leave it out",
+    "override-neuron-config": "Leave it out",
+    "override-pooler-config": "Use pooler-config",
+    "preemption-mode": "Leave it out; preempted requests are computed again",
+    "rope-scaling": "Use hf-overrides: {rope_scaling: ...}",
+    "rope-theta": "Use hf-overrides: {rope_theta: ...}",
+    "scheduler-delay-factor": "Leave it out",
+    "swap-space": "Leave it out; preempted requests are computed again",
+    "task": "Use runner and convert",
+    "use-v2-block-manager": "Leave it out; there is only one block manager",
+    "worker-use-ray": "Use distributed-executor-backend: ray",
 }
+
+# Names that no release from 0.8.5 on has, although people pass them.
+NEVER = ("enable-kv-cache", "use-v2-block-manager", "worker-use-ray", "disable-log-stats-interval")
 
 # Values that a release refuses although its parser takes them: (argument, value) -> (first release, remedy).
 REFUSED_VALUES = {

@@ -1,0 +1,236 @@
+# Copyright (c) 2026, gpufleet contributors
+# BSD 2-Clause License (see LICENSES/BSD-2-Clause.txt)
+# SPDX-License-Identifier: BSD-2-Clause
+# This module util is PRIVATE to the collection.
+
+"""Architectures that vLLM has a model for, by release, as architecture:use.
+
+Made from vLLM's own sources by tests/tools/engine_catalogue.py; not to be edited.
+"""
+
+from __future__ import annotations
+
+TEXT = """
+0.8.5
++ AquilaForCausalLM:text AquilaModel:text ArcticForCausalLM:text AriaForConditionalGeneration:multimodal
++ AyaVisionForConditionalGeneration:multimodal BaiChuanForCausalLM:text BaichuanForCausalLM:text BambaForCausalLM:text
++ BartForConditionalGeneration:text BartModel:text BertForSequenceClassification:classify BertModel:embed
++ Blip2ForConditionalGeneration:multimodal BloomForCausalLM:text ChameleonForConditionalGeneration:multimodal
++ ChatGLMForConditionalGeneration:text ChatGLMModel:text Cohere2ForCausalLM:text CohereForCausalLM:text
++ DbrxForCausalLM:text DeciLMForCausalLM:text DeepSeekMTPModel:draft DeepseekForCausalLM:text
++ DeepseekV2ForCausalLM:text DeepseekV3ForCausalLM:text DeepseekVLV2ForCausalLM:multimodal EAGLEModel:draft
++ Eagle3LlamaForCausalLM:draft EagleLlamaForCausalLM:draft ExaoneForCausalLM:text Fairseq2LlamaForCausalLM:text
++ FalconForCausalLM:text FalconMambaForCausalLM:text Florence2ForConditionalGeneration:multimodal
++ FuyuForCausalLM:multimodal GLM4VForCausalLM:multimodal GPT2LMHeadModel:text GPTBigCodeForCausalLM:text
++ GPTJForCausalLM:text GPTNeoXForCausalLM:text Gemma2ForCausalLM:text Gemma2Model:embed Gemma3ForCausalLM:text
++ Gemma3ForConditionalGeneration:multimodal GemmaForCausalLM:text Glm4ForCausalLM:text GlmForCausalLM:text
++ GraniteForCausalLM:text GraniteMoeForCausalLM:text GraniteMoeSharedForCausalLM:text
++ GraniteSpeechForConditionalGeneration:multimodal GritLM:text Grok1ModelForCausalLM:text GteModel:embed
++ H2OVLChatModel:multimodal Idefics3ForConditionalGeneration:multimodal InternLM2ForCausalLM:text
++ InternLM2ForRewardModel:embed InternLM2VEForCausalLM:text InternLM3ForCausalLM:text InternLMForCausalLM:text
++ InternVLChatModel:multimodal JAISLMHeadModel:text JambaForCausalLM:text JambaForSequenceClassification:embed
++ KimiVLForConditionalGeneration:multimodal LLaMAForCausalLM:text Llama4ForConditionalGeneration:multimodal
++ LlamaForCausalLM:text LlamaModel:embed LlavaForConditionalGeneration:multimodal
++ LlavaNextForConditionalGeneration:multimodal LlavaNextVideoForConditionalGeneration:multimodal
++ LlavaOnevisionForConditionalGeneration:multimodal MLPSpeculatorPreTrainedModel:draft MPTForCausalLM:text
++ Mamba2ForCausalLM:text MambaForCausalLM:text MantisForConditionalGeneration:multimodal MedusaModel:draft
++ MiniCPM3ForCausalLM:text MiniCPMForCausalLM:text MiniCPMO:multimodal MiniCPMV:multimodal
++ MiniMaxText01ForCausalLM:text Mistral3ForConditionalGeneration:multimodal MistralForCausalLM:text MistralModel:embed
++ MixtralForCausalLM:text MllamaForConditionalGeneration:multimodal ModernBertForSequenceClassification:classify
++ MolmoForCausalLM:multimodal MptForCausalLM:text NVLM_D:multimodal NemotronForCausalLM:text NomicBertModel:embed
++ OPTForCausalLM:text Olmo2ForCausalLM:text OlmoForCausalLM:text OlmoeForCausalLM:text OrionForCausalLM:text
++ PaliGemmaForConditionalGeneration:multimodal PersimmonForCausalLM:text Phi3ForCausalLM:text
++ Phi3SmallForCausalLM:text Phi3VForCausalLM:multimodal Phi4MMForCausalLM:multimodal PhiForCausalLM:text
++ PhiMoEForCausalLM:text PixtralForConditionalGeneration:multimodal Plamo2ForCausalLM:text PrithviGeoSpatialMAE:embed
++ QWenLMHeadModel:text QuantMixtralForCausalLM:text Qwen2AudioForConditionalGeneration:multimodal
++ Qwen2ForCausalLM:text Qwen2ForProcessRewardModel:embed Qwen2ForRewardModel:embed
++ Qwen2ForSequenceClassification:embed Qwen2Model:embed Qwen2MoeForCausalLM:text
++ Qwen2VLForConditionalGeneration:multimodal Qwen2_5OmniModel:multimodal Qwen2_5_VLForConditionalGeneration:multimodal
++ Qwen3ForCausalLM:text Qwen3MoeForCausalLM:text QwenVLForConditionalGeneration:multimodal RWForCausalLM:text
++ RobertaForMaskedLM:embed RobertaForSequenceClassification:classify RobertaModel:embed SkyworkR1VChatModel:multimodal
++ SmolVLMForConditionalGeneration:multimodal SolarForCausalLM:text StableLMEpochForCausalLM:text
++ StableLmForCausalLM:text Starcoder2ForCausalLM:text TeleChat2ForCausalLM:text TeleFLMForCausalLM:text
++ TransformersForCausalLM:transformers UltravoxModel:multimodal WhisperForConditionalGeneration:multimodal
++ XLMRobertaForSequenceClassification:classify XLMRobertaModel:embed XverseForCausalLM:text Zamba2ForCausalLM:text
+0.9.0
++ FalconH1ForCausalLM:text GraniteMoeHybridForCausalLM:text GteNewModel:embed MiMoForCausalLM:text MiMoMTPModel:draft
++ MiniMaxVL01ForConditionalGeneration:multimodal ModernBertModel:embed Ovis:multimodal
++ Qwen2_5OmniForConditionalGeneration:multimodal
+0.9.1
++ EagleMiniCPMForCausalLM:draft NemotronHForCausalLM:text TarsierForConditionalGeneration:multimodal
+0.9.2
++ Dots1ForCausalLM:text Ernie4_5_ForCausalLM:text Ernie4_5_MoeForCausalLM:text GPT2ForSequenceClassification:embed
++ Gemma3nForConditionalGeneration:text Glm4vForConditionalGeneration:multimodal HunYuanMoEV1ForCausalLM:text
++ KeyeForConditionalGeneration:multimodal MiniMaxM1ForCausalLM:text Qwen2ForSequenceClassification:classify
++ Qwen3ForSequenceClassification:classify Tarsier2ForConditionalGeneration:multimodal
+0.10.0
++ ArceeForCausalLM:text BailingMoeForCausalLM:text EagleLlama4ForCausalLM:draft Exaone4ForCausalLM:text
++ Glm4MoeForCausalLM:text Glm4MoeMTPModel:draft HunYuanDenseV1ForCausalLM:text JinaVLForRanking:classify
++ Llama_Nemotron_Nano_VL:multimodal MiniMaxForCausalLM:text Phi4FlashForCausalLM:text
++ TransformersForMultimodalLM:transformers VoxtralForConditionalGeneration:multimodal
+- EAGLEModel MLPSpeculatorPreTrainedModel Phi3SmallForCausalLM Qwen2ForSequenceClassification
+- Qwen3ForSequenceClassification
+0.10.1
++ Cohere2VisionForConditionalGeneration:multimodal Emu3ForConditionalGeneration:transformers Ernie4_5ForCausalLM:text
++ Gemma3nForCausalLM:text Gemma3nForConditionalGeneration:multimodal Glm4vMoeForConditionalGeneration:multimodal
++ GptOssForCausalLM:text HCXVisionForCausalLM:text InternS1ForConditionalGeneration:multimodal Llama4ForCausalLM:text
++ MBartForConditionalGeneration:text Phi4MultimodalForCausalLM:multimodal SmolLM3ForCausalLM:transformers
++ Step3TextForCausalLM:text Step3VLForConditionalGeneration:multimodal TransformersModel:transformers
+- Ernie4_5_ForCausalLM
+0.10.2
++ ApertusForCausalLM:text DonutForConditionalGeneration:multimodal EagleDeepSeekMTPModel:draft
++ Ernie4_5_VLMoeForConditionalGeneration:multimodal ErnieMTPModel:draft Gemma3TextModel:embed
++ GteNewForSequenceClassification:classify InternVLForConditionalGeneration:multimodal
++ KeyeVL1_5ForConditionalGeneration:multimodal Lfm2ForCausalLM:text LlamaForCausalLMEagle3:draft
++ MiDashengLMModel:multimodal MotifForCausalLM:text NemotronH_Nano_VL:multimodal Ovis2_5:multimodal
++ Qwen3NextForCausalLM:text Qwen3NextMTP:draft RForConditionalGeneration:multimodal SeedOssForCausalLM:text
++ Terratorch:embed
+- QuantMixtralForCausalLM
+0.11.0
++ BailingMoeV2ForCausalLM:text BertForTokenClassification:classify CwmForCausalLM:text DeepseekV32ForCausalLM:text
++ DotsOCRForCausalLM:multimodal LongCatFlashMTPModel:draft LongcatFlashForCausalLM:text
++ NemotronH_Nano_VL_V2:multimodal Olmo3ForCausalLM:text Qwen3VLForConditionalGeneration:multimodal
++ Qwen3VLMoeForConditionalGeneration:multimodal
+- BartForConditionalGeneration BartModel DonutForConditionalGeneration Florence2ForConditionalGeneration
+- MBartForConditionalGeneration MllamaForConditionalGeneration NemotronH_Nano_VL Phi4FlashForCausalLM
+0.11.1
++ AfmoeForCausalLM:text BeeForConditionalGeneration:multimodal BertSpladeSparseEmbeddingModel:embed CLIPModel:embed
++ DeepseekOCRForCausalLM:multimodal Eagle3Qwen2_5vlForCausalLM:draft FlexOlmoForCausalLM:text
++ KimiLinearForCausalLM:text Lfm2MoeForCausalLM:text LightOnOCRForConditionalGeneration:multimodal
++ MiniMaxM2ForCausalLM:text ModernBertForTokenClassification:classify OpenPanguMTPModel:draft OuroForCausalLM:text
++ PaddleOCRVLForConditionalGeneration:multimodal PanguEmbeddedForCausalLM:text PanguUltraMoEForCausalLM:text
++ Qwen3OmniMoeForConditionalGeneration:multimodal SiglipModel:embed TransformersEmbeddingModel:transformers
++ TransformersForSequenceClassification:transformers TransformersMoEEmbeddingModel:transformers
++ TransformersMoEForCausalLM:transformers TransformersMoEForSequenceClassification:transformers
++ TransformersMultiModalEmbeddingModel:transformers TransformersMultiModalForCausalLM:transformers
++ TransformersMultiModalForSequenceClassification:transformers TransformersMultiModalMoEForCausalLM:transformers
+- MotifForCausalLM TransformersForMultimodalLM TransformersModel
+0.12.0
++ Eagle3Qwen3vlForCausalLM:draft EagleMistralLarge3ForCausalLM:draft HunYuanVLForConditionalGeneration:multimodal
++ MistralLarge3ForCausalLM:text OpenCUAForConditionalGeneration:multimodal Plamo3ForCausalLM:text
++ TeleChatForCausalLM:text
+0.13.0
++ AudioFlamingo3ForConditionalGeneration:multimodal BagelForConditionalGeneration:multimodal Jais2ForCausalLM:text
+- Phi4MultimodalForCausalLM
+0.14.0
++ ExaoneMoEForCausalLM:text ExaoneMoeMTP:draft GlmAsrForConditionalGeneration:multimodal Grok1ForCausalLM:text
++ IQuestCoderForCausalLM:text IQuestLoopCoderForCausalLM:text IsaacForConditionalGeneration:multimodal
++ KananaVForConditionalGeneration:multimodal Lfm2VlForConditionalGeneration:multimodal
++ LlamaBidirectionalForSequenceClassification:classify LlamaBidirectionalModel:embed MiMoV2FlashForCausalLM:text
++ NemotronParseForConditionalGeneration:multimodal PanguProMoEV2ForCausalLM:text VoxtralStreamingGeneration:multimodal
+0.15.0
++ BgeM3EmbeddingModel:embed Eagle2_5_VLForConditionalGeneration:multimodal Glm4MoeLiteForCausalLM:text
++ Glm4MoeLiteMTPModel:draft KimiK25ForConditionalGeneration:multimodal Molmo2ForConditionalGeneration:multimodal
++ Step1ForCausalLM:text StepVLForConditionalGeneration:multimodal
+0.15.1
++ Step3p5ForCausalLM:text Step3p5MTP:draft
+0.16.0
++ DeepseekOCR2ForCausalLM:multimodal FunAudioChatForConditionalGeneration:multimodal GlmMoeDsaForCausalLM:text
++ GlmOcrForConditionalGeneration:multimodal GlmOcrMTPModel:draft HF_ColBERT:embed
++ InternS1ProForConditionalGeneration:multimodal MusicFlamingoForConditionalGeneration:multimodal
++ NemotronHPuzzleForCausalLM:text OpenPanguVLForConditionalGeneration:multimodal
++ Qwen3ASRForConditionalGeneration:multimodal VoxtralRealtimeGeneration:multimodal
++ VoyageQwen3BidirectionalEmbedModel:embed
+- VoxtralStreamingGeneration
+0.17.0
++ AXK1ForCausalLM:text BailingMoeV2_5ForCausalLM:text ColBERTJinaRobertaModel:embed ColBERTModernBertModel:embed
++ ColModernVBertForRetrieval:embed ColQwen3:embed ExtractHiddenStatesModel:draft
++ FireRedASR2ForConditionalGeneration:multimodal FunASRForConditionalGeneration:multimodal
++ LlamaNemotronVLForSequenceClassification:classify LlamaNemotronVLModel:embed NemotronHMTPModel:draft
++ OpsColQwen3Model:embed Ovis2_6ForCausalLM:multimodal Ovis2_6_MoeForCausalLM:multimodal
++ Qwen3ASRRealtimeGeneration:multimodal Qwen3VLNemotronEmbedModel:embed Qwen3_5ForConditionalGeneration:multimodal
++ Qwen3_5MTP:draft Qwen3_5MoeForConditionalGeneration:multimodal Qwen3_5MoeMTP:draft
+0.18.0
++ ColPaliForRetrieval:embed Eagle3DeepseekV2ForCausalLM:draft Eagle3DeepseekV3ForCausalLM:draft
++ ErnieForSequenceClassification:classify ErnieForTokenClassification:classify ErnieModel:embed
++ GPT2ForSequenceClassification:classify HCXVisionV2ForCausalLM:text HyperCLOVAXForCausalLM:text
++ InternLM2ForRewardModel:classify JambaForSequenceClassification:classify MoonshotKimiaForCausalLM:multimodal
++ OlmoHybridForCausalLM:text Qwen2ForProcessRewardModel:classify Qwen2ForRewardModel:classify
++ SarvamMLAForCausalLM:text SarvamMoEForCausalLM:text
+0.19.0
++ CohereAsrForConditionalGeneration:multimodal ColBERTLfm2Model:embed ColQwen3_5:embed Gemma4ForCausalLM:text
++ Gemma4ForConditionalGeneration:multimodal Qwen3ASRForcedAlignerForTokenClassification:classify
+0.20.0
++ Cheers:multimodal CheersForConditionalGeneration:multimodal DFlashDraftModel:draft DeepSeekV4MTPModel:draft
++ DeepseekV4ForCausalLM:text Eagle3MiniMaxM2ForCausalLM:draft Exaone4_5_ForConditionalGeneration:multimodal
++ Exaone4_5_MTP:draft FireRedLIDForConditionalGeneration:multimodal Granite4VisionForConditionalGeneration:multimodal
++ HYV3ForCausalLM:text HYV3MTPModel:draft JinaEmbeddingsV5Model:embed JinaForRanking:embed Ministral3ForCausalLM:text
++ NemotronH_Nano_Omni_Reasoning_V3:multimodal NemotronH_Super_Omni_Reasoning_V3:multimodal Param2MoEForCausalLM:text
++ Phi4ForCausalLMV:multimodal Rnj1ForCausalLM:text TeleChat3ForCausalLM:text
+0.21.0
++ Cohere2MoeForCausalLM:text EagleCohereForCausalLM:draft EagleMistralForCausalLM:draft Gemma4MTPModel:draft
++ HfMoondream:multimodal LagunaForCausalLM:text MiMoV2ForCausalLM:text MiMoV2MTPModel:draft
++ MiMoV2OmniForCausalLM:multimodal MiMoV2OmniMTPModel:draft Moondream3ForCausalLM:multimodal
++ QianfanOCRForConditionalGeneration:multimodal
+0.22.0
++ InternS2PreviewForConditionalGeneration:multimodal MiniCPMV4_6ForConditionalGeneration:multimodal
++ OpenVLAForActionPrediction:multimodal PEagleDraftModel:draft PeagleLlamaForCausalLM:draft
+0.22.1
++ MellumForCausalLM:text
+0.23.0
++ Cosmos3ForConditionalGeneration:multimodal Gemma4UnifiedForConditionalGeneration:multimodal
++ GraniteSpeechPlusForConditionalGeneration:multimodal Step3p7ForConditionalGeneration:multimodal
+- JAISLMHeadModel
+0.24.0
++ DiffusionGemmaForBlockDiffusion:multimodal Eagle3Qwen3ForCausalLM:draft HrmTextForCausalLM:text MiniMaxM3MTP:draft
++ MiniMaxM3SparseForCausalLM:text MiniMaxM3SparseForConditionalGeneration:multimodal MossAudioModel:multimodal
++ PeagleQwen3ForCausalLM:draft
+- BambaForCausalLM Dots1ForCausalLM ErnieForSequenceClassification ErnieForTokenClassification ErnieModel
+- InternLM2VEForCausalLM InternLMForCausalLM MiniMaxForCausalLM MiniMaxM1ForCausalLM MiniMaxText01ForCausalLM
+- MiniMaxVL01ForConditionalGeneration QWenLMHeadModel QwenVLForConditionalGeneration XverseForCausalLM
+0.25.0
++ BailingMoeV25MTPModel:draft DFlashLagunaForCausalLM:draft DSparkDraftModel:draft GPTBigCodeForCausalLM:transformers
++ LlavaOnevision2ForConditionalGeneration:multimodal MossTranscribeDiarizeForConditionalGeneration:multimodal
++ OpenAIPrivacyFilterForTokenClassification:classify Qwen3DSparkModel:draft Starcoder2ForCausalLM:transformers
++ UnlimitedOCRForCausalLM:multimodal
+- AquilaForCausalLM AquilaModel AyaVisionForConditionalGeneration BaiChuanForCausalLM BaichuanForCausalLM
+- Grok1ForCausalLM Grok1ModelForCausalLM MantisForConditionalGeneration MusicFlamingoForConditionalGeneration
+- Tarsier2ForConditionalGeneration TarsierForConditionalGeneration
+0.26.0
++ BertForMaskedLM:embed Cosmos3EdgeForConditionalGeneration:multimodal Gemma4DSparkModel:draft InklingForCausalLM:text
++ InklingForConditionalGeneration:text InklingMTPModel:draft LongcatFlashNgramForCausalLM:text
++ Olmo2ForCausalLM:transformers OlmoForCausalLM:transformers RobertaForTokenClassification:classify
++ XLMRobertaForTokenClassification:classify
+- FuyuForCausalLM PersimmonForCausalLM TeleChatForCausalLM
+0.27.0
++ ExaoneMoeForCausalLM:text K3DSparkModel:draft KimiK3ForConditionalGeneration:multimodal KimiK3MTPModel:draft
++ Qwen3_5ForCausalLM:text Qwen3_5MoeForCausalLM:text VaultGemmaForCausalLM:transformers
++ VibeVoiceAsrForConditionalGeneration:transformers
+- ExaoneMoEForCausalLM OuroForCausalLM Plamo2ForCausalLM
+0.28.0
++ BailingMoeV3ForCausalLM:text BailingMoeV3MTPModel:draft DFlash2DraftModel:draft
++ DFlashMuseGlimmerAssistantModel:draft Dots3NoteForCausalLM:multimodal Dots3NoteMTPModel:draft
++ InternS2MobiusForConditionalGeneration:multimodal InternS2MobiusMTP:draft MuseGlimmerAssistantModel:draft
++ MuseGlimmerForCausalLM:text MuseGlimmerForConditionalGeneration:multimodal
+0.29.0
++ DeepseekV32MTPModel:draft DeepseekV3BidirectionalModel:embed FlexOlmoForCausalLM:transformers
++ GraniteMoeSWAForCausalLM:text GraniteSWAForCausalLM:text HYV4ForCausalLM:text HYV4MTPModel:draft
++ HunYuanDenseV1ForCausalLM:transformers HunYuanMoEV1ForCausalLM:transformers
++ HunYuanVLForConditionalGeneration:transformers NemotronH_Omni_Reasoning_V3:multimodal Olmo3ForCausalLM:transformers
++ Qwen3OmniDSparkModel:draft Qwen4ExpForCausalLM:text Qwen4ExpForConditionalGeneration:multimodal Qwen4ExpMTP:draft
+- ArcticForCausalLM ChameleonForConditionalGeneration Cheers CheersForConditionalGeneration Fairseq2LlamaForCausalLM
+- FireRedLIDForConditionalGeneration GritLM HCXVisionForCausalLM MPTForCausalLM MptForCausalLM PrithviGeoSpatialMAE
+- RWForCausalLM StableLMEpochForCausalLM
+0.30.0
++ BailingMoeV3VLForConditionalGeneration:multimodal CohereCompassForConditionalGeneration:multimodal
++ DSparkV41DraftModel:draft DeepseekV41ForCausalLM:multimodal DeepseekV4ForConditionalGeneration:multimodal
++ Glm5NextForCausalLM:text Glm5NextForConditionalGeneration:multimodal Glm5NextMTPModel:draft
++ K2HorizonForCausalLM:text NanbeigeForCausalLM:transformers
+0.31.0
++ LiLiCorrDraftModel:draft
+0.32.0
++ ArceeForCausalLM:transformers ClefOmniForJointSchema:classify CwmForCausalLM:transformers EmbeddingGemma2Model:embed
++ ExaoneMoEForCausalLM:text GPTNeoXForCausalLM:transformers GlmForCausalLM:transformers Jais2ForCausalLM:transformers
++ MellumForCausalLM:transformers MiniCPMV4_7ForConditionalGeneration:multimodal PhiForCausalLM:transformers
++ SeedOssForCausalLM:transformers
+0.33.0
++ AliceAIForCausalLM:text Alpamayo2Super:multimodal BeamForCausalLM:text ClefFlashForJointSchema:classify
++ ColUltraVBertForRetrieval:embed D3ForSequenceClassification:classify DFlash2BeamDraftModel:draft
++ DFlashQwen3XPressModel:draft DomynEdgeForCausalLM:text DoryForCausalLM:text FlintForCausalLM:text
++ Kolibri1ForCausalLM:transformers Lfm2BidirectionalModel:embed MiniCPMOcrForConditionalGeneration:multimodal
++ ModernVBertModel:embed MuseSparkDSparkModel:draft MuseSparkForConditionalGeneration:multimodal
++ ParseAuxMTPModel:draft Qwen3XPressModel:draft RadioMBartPrefixForCausalLM:multimodal Step5ForCausalLM:text
++ Step5ForConditionalGeneration:multimodal Step5MTP:draft TransformersForMTP:transformers
++ TransformersMoEForMTP:transformers
+- MedusaModel
+"""
