@@ -18,7 +18,8 @@ GIB = 2**30
 
 def _shape(tokens: int = 2048, **more: Any) -> Shape:
     """A synchronous engine of 256 requests with blocks of 16 tokens, unless told otherwise."""
-    return Shape(**{"version": RELEASE, "tokens": tokens, "seqs": 256, "async_scheduling": False, **more})
+    base = {"version": RELEASE, "tokens": tokens, "seqs": 256, "async_scheduling": False, "block_size": 16}
+    return Shape(**{**base, **more})
 
 
 def _plain(config: dict[str, Any]) -> dict[str, Any]:
@@ -34,9 +35,7 @@ def test_every_oracle_row_is_met_exactly(configs: dict[str, Any], oracle: list[d
         shape = _shape(tokens, block_size=row["block_size"], kv_dtype=row["kv_cache_dtype"], kernel_block=32)
         kv = kv_cache.layout(info, shape)
         available = row["kv_available_bytes"]
-        one = sum(
-            group.layers * kv_cache.blocks_of_request(group, length, kv.block_size, tokens) for group in kv.groups
-        )
+        one = sum(group.layers * kv_cache.blocks_of_request(group, length, tokens) for group in kv.groups)
         assert one * kv.page_bytes == row["one_request_bytes"], row
         fits = kv_cache.needed_bytes(kv, length, shape) <= available
         assert fits is row["fits"], row
