@@ -105,6 +105,39 @@ options:
       - Seconds to wait for another run that fetches the same model.
     type: int
     default: 7200
+  peers:
+    description:
+      - Other hosts that want this commit or have it, and serve it with M(gpufleet.vllm.model_peer) in this play. Files
+        come from them as far as possible, each verified as if it came from the hub, and the hub is asked for what none
+        of them has. Filter P(gpufleet.vllm.fetch_jobs#filter) makes it.
+      - With it no hub is asked for a file list, and O(revision) must be a commit.
+    type: dict
+    suboptions:
+      run:
+        description: Name of the run, as given to M(gpufleet.vllm.model_peer).
+        type: str
+        required: true
+      token:
+        description: Token of the run.
+        type: str
+        required: true
+      me:
+        description: Place of this host in O(peers.members), from 0.
+        type: int
+        required: true
+      roots:
+        description: So many of the first members have the commit already, or fetch it from the hub.
+        type: int
+        default: 1
+      members:
+        description: All hosts that take part, each with C(name), C(address) and C(port), in the order of the inventory.
+        type: list
+        elements: dict
+        required: true
+      listing:
+        description: The file list, with C(source), C(endpoint), C(requested_revision), C(revision) and C(files).
+        type: dict
+        required: true
   progress_file:
     description:
       - File to keep fresh with stage, bytes done and bytes in all, as JSON.
@@ -239,6 +272,11 @@ bytes_freed:
   returned: when O(state=pruned)
   type: int
   sample: 8060855808
+neighbours:
+  description: By name of a host of O(peers), the C(bytes) that came from it, and why it was C(dropped), if it was.
+  returned: when O(state=present)
+  type: dict
+  sample: {"gpu1": {"bytes": 8060855808, "dropped": ""}}
 actions:
   description: What was done, or in check mode would be done, as sentences.
   returned: success
@@ -256,10 +294,26 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._errors import Problem
 from ..module_utils._hub._fetch import Settings
+from ..module_utils._hub._peer_unit import PeerServer
 from ..module_utils._hub._progress import Progress
 from ..module_utils._hub._prune import Pruned, prune
 from ..module_utils._hub._remove import ensure_absent, ensure_store_absent
 from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
+
+PEERS: dict[str, dict[str, object]] = {
+    "run": {"type": "str", "required": True},
+    "token": {"type": "str", "required": True, "no_log": True},
+    "me": {"type": "int", "required": True},
+    "roots": {"type": "int", "default": 1},
+    "members": {"type": "list", "elements": "dict", "required": True},
+    "listing": {"type": "dict", "required": True},
+}
+
+
+def peers_of(module: AnsibleModule) -> dict[str, object] | None:
+    """The option, with the folder of this host's own server, which tells whether the play still goes on."""
+    given = module.params["peers"]
+    return given and {**given, "folder": PeerServer(given["run"], module.run_command).folder}
 
 
 def answer(outcome: Outcome, state: str) -> dict[str, object]:
@@ -281,6 +335,7 @@ def answer(outcome: Outcome, state: str) -> dict[str, object]:
     }
     if state == "present":
         result.update(source=outcome.source, endpoint=outcome.endpoint, origins=outcome.origins)
+        result["neighbours"] = outcome.neighbours
     return result
 
 
@@ -325,6 +380,7 @@ def main() -> None:
             "workers": {"type": "int", "default": 4},
             "retries": {"type": "int", "default": 8},
             "lock_timeout": {"type": "int", "default": 7200},
+            "peers": {"type": "dict", "options": PEERS},
             "progress_file": {"type": "path"},
         },
         required_if=[("state", "present", ["id"])],
@@ -347,6 +403,7 @@ def main() -> None:
         adopt=params["adopt"],
     )
     try:
+        wish.peers = peers_of(module)
         if params["state"] == "pruned":
             module.exit_json(**answer_pruned(prune(wish, params["keep"], module.check_mode)))
         if params["state"] == "absent":

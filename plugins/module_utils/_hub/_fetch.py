@@ -242,6 +242,9 @@ class Download:
                         job.refused.append(server)
             except Bad as bad:
                 with self._turn:
+                    if job.turn != turn or job.broken:
+                        # Another range of the file has said so already.
+                        raise Stale() from None
                     job.meaning, job.empty = None, bad.empty
                     job.failures, job.last, job.last_server = job.failures + 1, bad.cause, server
                     if bad.spoiled:

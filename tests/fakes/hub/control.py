@@ -13,6 +13,8 @@ A fault is an object ``{"match": regex over "METHOD path", "times": how often (d
     flip              change the last bit of the first chunk
     length            announce this many bytes more than there are
     no_range          ignore Range
+    after             let that many matching requests pass first
+    empty             send a file of no bytes
     replace           in a file list: ``{"old": path, "new": path}``
 """
 
@@ -33,6 +35,9 @@ class Control:
         self._faults: list[dict[str, Any]] = []
         self._log: list[dict[str, Any]] = []
         self._sent = 0
+        self._at_once = 0
+        #: most contents that were sent at the same time
+        self.most_at_once = 0
 
     def set_faults(self, faults: list[dict[str, Any]]) -> None:
         with self._lock:
@@ -48,9 +53,17 @@ class Control:
             self._log.append({"method": method, "path": path, "range": byte_range, "authorized": authorized})
             for fault in self._faults:
                 if fault.get("times", FOREVER) > 0 and re.search(fault["match"], "%s %s" % (method, path)):
+                    if fault.get("after", 0) > 0:
+                        fault["after"] -= 1
+                        continue
                     fault["times"] = fault.get("times", FOREVER) - 1
                     return fault
             return {}
+
+    def sending(self, change: int) -> None:
+        with self._lock:
+            self._at_once += change
+            self.most_at_once = max(self.most_at_once, self._at_once)
 
     def sent(self, count: int) -> None:
         with self._lock:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DEFAULT_REFS = ("main", "master")
+#: ``<file>.sha256-of`` next to a huge file holds its SHA-256, so that it need not be read; it is no file of the model
+SIDECAR = ".sha256-of"
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Repositories:
         blobs: dict[str, Blob] = {}
         for base, dirs, names in os.walk(directory):
             dirs.sort()
-            for name in sorted(names):
+            for name in sorted(each for each in names if not each.endswith(SIDECAR)):
                 blob = self._blob(directory, Path(base) / name)
                 blobs[blob.path] = blob
         digest = hashlib.sha1("".join("%s %s\n" % (each.path, each.git_sha1) for each in blobs.values()).encode())
@@ -93,6 +95,11 @@ class Repositories:
 
 
 def _hash(disk: Path, size: int) -> tuple[str, str]:
+    known = disk.with_name(disk.name + SIDECAR)
+    if known.exists():
+        sha256_hex = known.read_text().strip()
+        # Large files are listed by their SHA-256 only; the other one just has to be different.
+        return sha256_hex, hashlib.sha1(sha256_hex.encode()).hexdigest()
     sha256 = hashlib.sha256()
     git_sha1 = hashlib.sha1(b"blob %d\0" % size)
     with disk.open("rb") as handle:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import urllib.parse
@@ -18,6 +19,9 @@ from .repositories import Blob, Repositories, Tree
 
 MODEL = r"(?P<id>[^/]+(?:/[^/]+)?)"
 CHUNK_BYTES = 64 << 10
+QUICK_BYTES = 4 << 20
+#: faults for which the content goes through our hands
+FAULTS_OF_CONTENT = {"cut", "stall", "rate", "flip", "length"}
 MODELSCOPE_CAP = 3000
 
 
@@ -109,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
         return False
 
     def content(self, blob: Blob, headers: dict[str, str]) -> None:
+        if self.fault.get("empty"):
+            return self.answer(200, b"", headers)
         first, last, status = 0, blob.size - 1, 200
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         headers = {**headers, "Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
@@ -125,10 +131,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(last - first + 1 + self.fault.get("length", 0)))
         self.end_headers()
         if self.command != "HEAD":
+            self.server.control.sending(1)
             self.send_body(blob, first, last - first + 1)
+            self.server.control.sending(-1)
         return None
 
     def send_body(self, blob: Blob, offset: int, left: int) -> None:
+        if not FAULTS_OF_CONTENT & self.fault.keys():
+            return self.send_quickly(blob, offset, left)
         fault, begun, done = self.fault, time.monotonic(), 0
         until = fault.get("cut", 0 if "stall" in fault else left)
         try:
@@ -150,6 +160,24 @@ class Handler(BaseHTTPRequestHandler):
         except OSError:
             left = 1
         if left or fault.get("length"):
+            self.close_connection = True
+        return None
+
+    def send_quickly(self, blob: Blob, offset: int, left: int) -> None:
+        """From the page cache into the socket without a copy: the hub must not be what a measurement measures."""
+        self.wfile.flush()
+        try:
+            with blob.disk.open("rb") as handle:
+                while left:
+                    count = os.sendfile(self.connection.fileno(), handle.fileno(), offset, min(left, QUICK_BYTES))
+                    if not count:
+                        break
+                    self.server.control.sent(count)
+                    offset += count
+                    left -= count
+        except OSError:
+            left = 1
+        if left:
             self.close_connection = True
 
     # -- Hugging Face

@@ -93,18 +93,25 @@ def run_module(name: str, arguments: dict[str, Any], check: bool = False, **more
 
 
 def start_module(
-    name: str, arguments: dict[str, Any], check: bool = False, proxies: dict[str, str] | None = None, umask: int = 0o022
+    name: str,
+    arguments: dict[str, Any],
+    check: bool = False,
+    proxies: dict[str, str] | None = None,
+    umask: int = 0o022,
+    prelude: str = "",
 ) -> subprocess.Popen[str]:
     """Start a module as Ansible would on a host: arguments as JSON on standard input, answer on standard output.
 
-    ``proxies`` are all that its environment says of proxies; without them there are none.
+    ``proxies`` are all that its environment says of proxies; without them there are none. ``prelude`` runs first in
+    the same process.
     """
     environment = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     environment.update({"PYTHONPATH": str(ROOT / ".cache" / "collections"), "no_proxy": "*"} | (proxies or {}))
     program = (
-        "import ansible.module_utils.basic as basic, runpy;"
-        "basic._ANSIBLE_PROFILE = 'legacy';"
-        "runpy.run_module('%s.%s', run_name='__main__')" % (MODULES, name)
+        "import ansible.module_utils.basic as basic, runpy\n"
+        "basic._ANSIBLE_PROFILE = 'legacy'\n"
+        "%s\n"
+        "runpy.run_module('%s.%s', run_name='__main__')" % (prelude, MODULES, name)
     )
     process = subprocess.Popen(
         [sys.executable, "-c", program],
