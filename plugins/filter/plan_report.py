@@ -10,28 +10,19 @@ short_description: The plan of a host as text for people
 version_added: "1.0.0"
 author: gpufleet contributors (@gpufleet)
 description:
-  - One block for each instance, with where it listens, its memory by part, and every setting with its value, its source
-    and the reason.
+  - One table for the host, with its GPUs, and one block for each instance, with where it listens, its memory by part,
+    and every setting with its value, its source and the reason; then what is wrong and what else would fit.
 options:
   _input:
-    description: The answer of P(gpufleet.vllm.vllm_plan#filter).
+    description: What P(gpufleet.vllm.plan_artifact#filter) returned.
     type: dict
-    required: true
-  specs:
-    description: What P(gpufleet.vllm.instance_specs#filter) returned.
-    type: list
-    elements: dict
-    required: true
-  host:
-    description: The host's name in the inventory.
-    type: str
     required: true
 """
 
 EXAMPLES = r"""
 - name: Show the plan
   ansible.builtin.debug:
-    msg: "{{ gpufleet_plan | gpufleet.vllm.plan_report(gpufleet_specs, inventory_hostname) }}"
+    msg: "{{ gpufleet_plan | gpufleet.vllm.plan_artifact(request, inventory_hostname) | gpufleet.vllm.plan_report }}"
 """
 
 RETURN = r"""
@@ -43,10 +34,6 @@ _value:
 from ..module_utils._plan_report import report
 
 
-def plan_report(plan, specs, host):
-    return report(plan, specs, host)
-
-
 class FilterModule:
     def filters(self):
-        return {"plan_report": plan_report}
+        return {"plan_report": report}

@@ -133,7 +133,7 @@ def test_a_plan_to_keep_shows_no_value_of_the_environment(configs: dict[str, Any
     assert specs[0]["env"]["HF_TOKEN"] == "s3cret"
     assert shown[1] == specs[1]
     plan_play = yaml.safe_load((ROOT / "playbooks" / "plan.yml").read_text())[-1]
-    assert "public_specs" in plan_play["vars"]["__flow_plan_value"]["specs"]
+    assert "public_specs" in plan_play["vars"]["__flow_public_specs"]
 
 
 def test_canonical_json_makes_the_revision() -> None:

@@ -68,6 +68,12 @@ def _seconds(value: Any, path: str) -> int:
     return _integer(value, path, 1, 86400)
 
 
+def _share(value: Any, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise bad_type(path, "the part of each GPU, a number above 0 and at most 1", value)
+    return float(value)
+
+
 def _index(value: Any, path: str) -> int:
     return _integer(value, path, 0, 4096)
 
@@ -187,6 +193,13 @@ def _name(value: Any, path: str) -> str:
     return name
 
 
+def _served_name(value: Any, path: str) -> str:
+    text = _text(value, path)
+    if text.startswith(("/", "~", "./", "../")):
+        raise bad_type(path, "the name that clients ask for, no place on a disk", value)
+    return text
+
+
 _NAME = _pattern(NAME, "a name of 1 to 63 lower-case letters, digits, '.' and '-', not starting with '.' or '-'")
 _MODEL = _object(
     {
@@ -201,11 +214,11 @@ _DEPLOYMENT = _object(
         "name": _name,
         "state": _choice(STATES),
         "model": _MODEL,
-        "served_name": _text,
+        "served_name": _served_name,
         "port": port,
         "device": _choice(DEVICES),
         "workload": _object({"max_model_len": _count, "concurrency": _count}),
-        "gpus": _object({"count": _count, "uuids": _list_of(_text), "indices": _list_of(_index)}),
+        "gpus": _object({"count": _count, "uuids": _list_of(_text), "indices": _list_of(_index), "share": _share}),
         "runtime": _object({"provider": _choice(PROVIDERS), "version": _version}),
         "engine_args": _arguments,
         "env": _env,
