@@ -18,8 +18,6 @@ concurrency, or the refusal with the length vLLM estimates, or why the model cou
 from __future__ import annotations
 
 import argparse
-import importlib.abc
-import importlib.machinery
 import json
 import os
 import random
@@ -28,11 +26,11 @@ import shutil
 import sys
 import tempfile
 import traceback
-import types
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Iterator
-from unittest import mock
+
+import kv_stands
 
 os.environ.update(HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1", VLLM_CPU_KVCACHE_SPACE="1")
 os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
@@ -86,63 +84,40 @@ class Drawn:
         return [int(base * self._random.uniform(0.2, 1.2) ** 2 * 8**index) for index in range(count)]
 
 
-class _Absent(types.ModuleType):
-    """A module that is not installed: whatever is asked of it is there, and does nothing."""
-
-    __path__: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return mock.MagicMock()
-
-
-class _Stand(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Image code imports torchvision, whose builds need CUDA; nothing of it runs while layers are made."""
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
-        if fullname.split(".")[0] != "torchvision":
-            return None
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-
-    def create_module(self, spec: Any) -> Any:
-        return _Absent(spec.name)
-
-    def exec_module(self, module: Any) -> None:
-        pass
-
-
-def prepared(source: Path) -> str:
-    """A folder with the config as vLLM can read it offline."""
+def prepared(source: Path) -> tuple[str, str | None]:
+    """A folder with the config as vLLM can read it offline, and what was changed for that."""
     config = json.loads(source.read_text())
     for key in DROPPED:
         config.pop(key, None)
         if isinstance(config.get("text_config"), dict):
             config["text_config"].pop(key, None)
+    config, asked_as = kv_stands.adapted(config)
     folder = tempfile.mkdtemp(prefix="kv-oracle-")
     (Path(folder) / "config.json").write_text(json.dumps(config))
-    return folder
+    return folder, asked_as
 
 
 def engine_config(folder: str, case: Case) -> Any:
     from vllm.engine.arg_utils import EngineArgs
 
-    arguments = dict(
-        model=folder,
-        skip_tokenizer_init=True,
-        load_format="dummy",
-        enforce_eager=True,
-        kv_cache_dtype=case.kv_cache_dtype,
-        block_size=case.block_size,
-        max_num_batched_tokens=case.max_num_batched_tokens,
-        enable_prefix_caching=case.prefix_caching,
-        disable_hybrid_kv_cache_manager=None if case.hybrid_manager else True,
-        async_scheduling=False,
-        tensor_parallel_size=case.tensor_parallel,
-        pipeline_parallel_size=case.pipeline_parallel,
-        distributed_executor_backend="mp" if case.tensor_parallel * case.pipeline_parallel > 1 else None,
-        max_model_len=None,
-    )
+    arguments: dict[str, Any] = {
+        "model": folder,
+        "skip_tokenizer_init": True,
+        "load_format": "dummy",
+        "enforce_eager": True,
+        "kv_cache_dtype": case.kv_cache_dtype,
+        "max_num_batched_tokens": case.max_num_batched_tokens,
+        "enable_prefix_caching": case.prefix_caching,
+        "async_scheduling": False,
+        "tensor_parallel_size": case.tensor_parallel,
+        "pipeline_parallel_size": case.pipeline_parallel,
+    }
+    if case.block_size is not None:
+        arguments["block_size"] = case.block_size
+    if not case.hybrid_manager:
+        arguments["disable_hybrid_kv_cache_manager"] = True
+    if case.tensor_parallel * case.pipeline_parallel > 1:
+        arguments["distributed_executor_backend"] = "mp"
     return EngineArgs(**arguments).create_engine_config()
 
 
@@ -262,7 +237,7 @@ def in_child(name: str, source: Path, case: Case, options: argparse.Namespace) -
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
-        folder = prepared(source)
+        folder, asked_as = prepared(source)
         try:
             out = list(rows(name, folder, case, options.seed, options.contexts, options.memories))
         except BaseException as problem:  # whatever stops vLLM is the answer
@@ -272,6 +247,8 @@ def in_child(name: str, source: Path, case: Case, options: argparse.Namespace) -
             out = [{"model": name, **asdict(case), "refused": reason}]
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+        if asked_as:
+            out = [{**row, "asked_as": asked_as} for row in out]
         with os.fdopen(writer, "w") as pipe:
             pipe.write(json.dumps(out))
         os._exit(0)
@@ -294,11 +271,12 @@ def main() -> int:
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
 
-    import vllm.engine.arg_utils  # noqa: F401  imported once, so that the forks need not
-    import vllm.model_executor.layers.attention  # noqa: F401
+    # Imported once, so that the forks need not.
+    import vllm.engine.arg_utils
+    import vllm.model_executor.layers.attention
 
-    sys.meta_path.append(_Stand())
-
+    assert vllm.engine.arg_utils and vllm.model_executor.layers.attention
+    kv_stands.install()
     chosen = [CASES[int(part)] for part in options.cases.split(",")] if options.cases else list(CASES)
     with options.out.open("w") as out:
         for source in sorted(options.models.glob("*.json")):

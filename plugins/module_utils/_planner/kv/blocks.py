@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from ..model.info import ModelInfo
+from ..model.reading import number
 from ..shape import Shape
 from .rules import Rules
 from .widths import attention_bytes, ceil_div, state_bytes
@@ -19,6 +20,8 @@ _HOPPER, _BLACKWELL, _CONSUMER_BLACKWELL = (9, 0), (10, 0), (12, 0)
 
 def kernel_block(model: ModelInfo, shape: Shape) -> int:
     """Smallest block that the attention kernels take, in tokens."""
+    if any(layer.head_size != layer.head_size_v for layer in set(model.layers) if layer.kind in ("full", "sliding")):
+        return 16  # kernels of their own for values narrower than keys
     if shape.gpu is None:
         return 16 if model.is_mla else max(shape.kernel_block, 32)
     if not model.is_mla:
@@ -27,19 +30,19 @@ def kernel_block(model: ModelInfo, shape: Shape) -> int:
 
 
 def _latent_block(model: ModelInfo, shape: Shape) -> int:
-    """What the kernels for latent attention want: it depends on the card and, before 0.20, on the release."""
+    """What the kernels for latent attention want: it depends on the card, the release and the type of the cache."""
     capability = (shape.gpu.capability if shape.gpu else None) or _HOPPER
     version = shape.version
     if model.indexer is not None:
         return 64
-    if capability >= _CONSUMER_BLACKWELL:
-        return 16
-    if capability >= _BLACKWELL:
-        if version >= (0, 20):
-            return 32
-        return 64 if version >= (0, 16) else 128 if version >= (0, 10) else 16
-    if capability >= _HOPPER:
-        return 16 if version >= (0, 20) else 64
+    if _BLACKWELL <= capability < _CONSUMER_BLACKWELL:
+        if version >= (0, 18):
+            return 32  # FlashInfer, which takes 32 or 64
+        return 64 if version >= (0, 15) else 128 if version >= (0, 10, 1) else 16  # FlashInfer, CUTLASS, Triton
+    if _HOPPER <= capability < _BLACKWELL:
+        if version >= (0, 18) and not shape.kv_dtype.startswith("fp8"):
+            return 16  # FlashAttention
+        return 64  # FlashMLA
     return 16
 
 
@@ -69,13 +72,24 @@ def window_block(block: int, kernel: int, rules: Rules) -> int:
     return kernel if rules.kernel_window_block else block
 
 
-def aligned(model: ModelInfo, shape: Shape, block: int) -> tuple[int, int]:
+def state_mode(model: ModelInfo, kind: str, shape: Shape, rules: Rules) -> str:
+    """How many states of ``kind`` a request keeps: none (one only), align (those of cached prefixes) or all."""
+    asked = shape.engine_args.get("enable-prefix-caching") is True
+    if not shape.prefix_caching or not rules.state_modes:
+        return "none"
+    if not asked and not (rules.caches_states and model.hybrid):
+        return "none"
+    return "all" if rules.every_state and kind in ("mamba1", "mamba2") else "align"
+
+
+def aligned(model: ModelInfo, shape: Shape, block: int, rules: Rules) -> tuple[int, int]:
     """The block of a model of attention and recurrent layers, and the bytes of its padded state (0: no padding).
 
     A page of attention must be at least as large as the state, so that both can share one pool.
     """
     layers = set(model.layers)
-    states = [state_bytes(layer.state, shape) for layer in layers if layer.state is not None]
+    kinds = [layer.state for layer in layers if layer.state is not None]
+    states = [state_bytes(state, shape) for state in kinds]
     tokens = [attention_bytes(layer, shape) for layer in layers if layer.kind in ("full", "sliding", "mla")]
     if not states or not tokens:
         return block, 0
@@ -84,16 +98,12 @@ def aligned(model: ModelInfo, shape: Shape, block: int) -> tuple[int, int]:
     step = max(kernel, block)
     if model.is_mla and shape.version >= (0, 28):
         step = max(step, 128)
+    if any(state_mode(model, state.kind, shape, rules) == "all" for state in kinds):
+        # Every block ends where a chunk of the scan does.
+        chunk = number(model.config, ("mamba_chunk_size", "chunk_size"), 2048)
+        step = step * chunk // math.gcd(step, chunk)
     wanted = step * ceil_div(largest, step * token)
     wanted = kernel * ceil_div(wanted, kernel) if step % kernel else wanted
     block = max(block, wanted)
     page = block * token
     return block, page if page != largest else 0
-
-
-def least_common_multiple(values: list[int]) -> int:
-    """Of positive integers; Python 3.8 has no math.lcm with many arguments."""
-    out = 1
-    for value in values:
-        out = out * value // math.gcd(out, value)
-    return out

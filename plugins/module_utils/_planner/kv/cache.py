@@ -76,7 +76,8 @@ def in_flight(shape: Shape) -> int:
     """Most tokens that are scheduled and not yet settled: an asynchronous scheduler is one batch ahead."""
     if not rules(shape.version).in_flight:
         return shape.tokens
-    return shape.tokens * (shape.pipeline + 1 if shape.async_scheduling else shape.pipeline)
+    ahead = shape.async_scheduling and (shape.pipeline == 1 or shape.version >= (0, 29))
+    return shape.tokens * (shape.pipeline + 1 if ahead else shape.pipeline)
 
 
 def stage_layers(count: int, stages: int, stage: int) -> range:

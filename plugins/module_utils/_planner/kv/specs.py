@@ -13,7 +13,7 @@ from ..errors import PlanError
 from ..model.info import ModelInfo
 from ..model.layers import ATTENTION, Cache, Layer, State
 from ..shape import Shape
-from .blocks import aligned, base_block, kernel_block, window_block
+from .blocks import aligned, base_block, kernel_block, state_mode, window_block
 from .rules import Rules
 from .widths import attention_bytes, cache_bytes, ceil_div, latent_dtype, state_bytes
 
@@ -39,7 +39,7 @@ def tables(model: ModelInfo, shape: Shape, rules: Rules) -> tuple[list[tuple[Spe
     block = base_block(model, shape)
     padded = 0
     if model.hybrid:
-        block, padded = aligned(model, shape, block)
+        block, padded = aligned(model, shape, block, rules)
     made: dict[int, list[Spec]] = {}
     found: dict[Spec, list[int]] = {}
     kernel = kernel_block(model, shape)
@@ -93,13 +93,15 @@ def _attention(layer: Layer, shape: Shape, rules: Rules, block: int, kernel: int
 
 
 def _state(model: ModelInfo, state: State, shape: Shape, rules: Rules, block: int, padded: int) -> Spec:
-    size = state_bytes(state, shape)
-    cached = shape.prefix_caching and rules.state_modes
-    blocks = 1 + (shape.speculative_tokens if rules.state_modes else 0)
-    if cached:
+    size, mode = state_bytes(state, shape), state_mode(model, state.kind, shape, rules)
+    drafts = shape.speculative_tokens if rules.state_modes else 0
+    if mode == "all":
+        return Spec("state", block, max(size, padded), 0, (state,))
+    blocks = 1 + drafts
+    if mode == "align":
         blocks += 1 + (state.checkpoints if rules.checkpoints else 0)
     # Without prefix caching a state spans the whole request, and so does its block.
-    return Spec("state", block if cached else 0, max(size, padded), 0, (state,), fixed=blocks)
+    return Spec("state", block if mode == "align" else 0, max(size, padded), 0, (state,), fixed=blocks)
 
 
 def _side(cache: Cache, shape: Shape, block: int) -> Spec:
