@@ -8,14 +8,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Mapping
+from typing import Mapping
 
 from ..errors import PlanError, warning
 from ..settings import Settings
 from .task import Task
 
 GIB = 2**30
-_LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 # Architectures that answer with vectors or scores unless told otherwise; `Model` is the rest of the names that end so.
 _GENERATE = ("ForCausalLM", "ForConditionalGeneration", "ChatModel", "LMHeadModel")
 _POOL = ("ForTextEncoding", "EmbeddingModel", "Classification", "ClassificationModel", "ForRewardModeling", "Model")
@@ -55,7 +54,7 @@ def decide_features(settings: Settings, task: Task, pipeline: int) -> Features:
     user = task.user
     pooling = is_pooling(task)
     speculative = _speculation(task, pooling)
-    _check_lora(task, pooling)
+    _check_lora(task)
     _check_spread(task)
     chunked = bool(settings.decide("enable-chunked-prefill", *_chunked(task, pooling), "default"))
     prefix = bool(settings.decide("enable-prefix-caching", *_prefix(task, pooling), "default"))
@@ -125,19 +124,9 @@ def _no_speculation(reason: str, remedy: str) -> PlanError:
     return PlanError("plan.unsupported_speculation", "speculative-config cannot be planned: %s" % reason, (remedy,))
 
 
-def _check_lora(task: Task, pooling: bool) -> None:
-    if not task.user.get("enable-lora"):
-        return
-    rank, count = task.user.get("max-lora-rank", 16), task.user.get("max-loras", 1)
-    ranks = _LORA_RANKS if task.version < (0, 13) else (1,) + _LORA_RANKS
-    if rank not in ranks:
-        raise PlanError(
-            "plan.unsupported_lora",
-            "max-lora-rank is %s, and vLLM takes %s." % (rank, ", ".join(str(entry) for entry in ranks)),
-            ("Set the next larger one.",),
-        )
-    held = task.user.get("max-cpu-loras")
-    if isinstance(count, int) and isinstance(held, int) and held < count:
+def _check_lora(task: Task) -> None:
+    count, held = task.user.get("max-loras", 1), task.user.get("max-cpu-loras")
+    if task.user.get("enable-lora") and isinstance(count, int) and isinstance(held, int) and held < count:
         raise PlanError(
             "plan.unsupported_lora",
             "max-cpu-loras is %d, less than max-loras of %d." % (held, count),
@@ -191,10 +180,3 @@ def check_host_memory(task: Task, needed: int, left: int | None) -> None:
             needed,
             left,
         )
-
-
-def shown_limits(limits: Any) -> str:
-    """``limit-mm-per-prompt`` in words."""
-    if not isinstance(limits, Mapping):
-        return str(limits)
-    return ", ".join("%s %s" % (limits[key], key) for key in sorted(limits))
