@@ -17,7 +17,6 @@ from typing import Mapping, NamedTuple
 
 from . import data_arguments, data_environment, data_models, data_short, data_values
 
-Version = tuple  # of int: (0, 8, 5)
 _TEXTS = {
     "arguments": data_arguments.TEXT,
     "short": data_short.TEXT,

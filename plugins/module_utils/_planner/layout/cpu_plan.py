@@ -87,7 +87,7 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
     )
     reason = "%s of %d tokens; without it vLLM would take 92 %% of the host's memory." % (many, length)
     settings.decide("kv-cache-memory-bytes", pool_bytes, reason)
-    decide_serving(settings, task.model, task.deployment.model.id)
+    decide_serving(settings, task.model, task.deployment.model.id, task.version)
     resources.take_memory(total)
     memory = Memory(
         free, free, weights.total, process - CPU_PROCESS_BYTES, CPU_PROCESS_BYTES, 0, pool_bytes, free - total

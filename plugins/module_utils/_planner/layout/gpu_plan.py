@@ -44,7 +44,7 @@ def plan_on_gpus(task: Task, resources: Resources, share: float = 1.0, pending: 
     check_explicit(engine)
     length = decide_length(engine)
     if not engine.features.pooling:
-        decide_serving(engine.settings, task.model, task.deployment.model.id)
+        decide_serving(engine.settings, task.model, task.deployment.model.id, task.version)
     moved = host_bytes(engine.features, engine.weights.total // engine.parallel.ranks, engine.parallel.ranks)
     check_host_memory(task, moved, resources.memory_bytes)
     resources.take_memory(moved)

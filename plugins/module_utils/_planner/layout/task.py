@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from typing import Any, Mapping
 
 from .. import releases
+from ..arguments.architectures import check_architecture, use
+from ..arguments.environment import lint_env
 from ..arguments.lint import lint
 from ..model.info import ModelInfo, read_model
 from ..request import Deployment, Request
+from .serving import serving_warnings
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,18 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     text = deployment.vllm_version or request.vllm_version
     version, warning = releases.resolve(text)
     user, remarks = lint(deployment.engine_args, version)
+    remarks += lint_env(deployment.env, version)
+    remarks += check_architecture(deployment.model.config, version, user)
+    model = read_model(deployment.model.config)
+    if use(deployment.model.config, version) not in ("embed", "classify"):
+        remarks += serving_warnings(user, model, deployment.model.id, version)
     task = Task(
         request=request,
         deployment=deployment,
         device=deployment.device or request.device,
         text=text,
         version=version,
-        model=read_model(deployment.model.config),
+        model=model,
         user=user,
         remarks=tuple(remarks),
     )
