@@ -142,3 +142,12 @@ LEFT_OUT = {
     "r11": "the model is not named", "r14": "neither model nor card is named", "r43": "the model is not named",
     "r8": "adapters whose rank is not stated", "r20": "adapters whose rank is not stated",
 }  # fmt: skip
+#: row -> what else its figures show: the batch (the peak is that of 8192 tokens, the offline class's, to 0.02
+#: GiB) and the card's size (two readings at 0.85 and 0.90 of it differ by 0.05 x 12.0 GiB)
+SHOWN: dict[str, dict[str, str]] = {
+    "68": {"max_num_batched_tokens": "8192"},
+    "85": {"max_num_batched_tokens": "8192"},
+    "91": {"notes": "WSL"},
+    "92": {"notes": "WSL"},
+    "r0": {"notes": "WSL"},
+}

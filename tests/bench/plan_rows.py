@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.bench.plan_row_facts import CARDS, LEFT_OUT, MODELS, SAME_CARD, VERSIONS
+from tests.bench.plan_row_facts import CARDS, LEFT_OUT, MODELS, SAME_CARD, SHOWN, VERSIONS
 
 DATA = Path(__file__).parent / "data"
 CONFIGS = Path(__file__).parents[1] / "unit" / "planner" / "data" / "models"
@@ -169,6 +169,9 @@ def _fill(row: Row, entry: dict[str, str], refused: bool = False) -> None:
     row.version = version or "0.19.0"
     if key in VERSIONS or not entry["vllm_version"]:
         row.assumed = "release %s" % row.version
+    if key in SHOWN:
+        entry = {**entry, **SHOWN[key]}
+        row.assumed += " ".join((" " if row.assumed else "", *("%s %s" % pair for pair in SHOWN[key].items())))
     name = MODELS.get(key) or MODELS.get(entry["model"], entry["model"])
     document = config(name)
     card = gpu(entry["gpu"] or "any", entry["gpu_memory_gib"], entry.get("notes") or "")

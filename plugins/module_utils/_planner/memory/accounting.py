@@ -15,10 +15,12 @@ from ..model.info import ModelInfo
 from ..request import Gpu
 from ..shape import Shape
 from .activation import activation_bytes
+from .adapters import adapter_bytes
 from .cards import context_bytes
 from .graphs import estimate_bytes, graph_bytes
-from .libraries import non_torch_bytes
+from .libraries import allocator_bytes, non_torch_bytes
 from .sampler import state_bytes
+from .workspaces import attention_workspace_bytes
 
 GIB = 2**30
 MIB = 2**20
@@ -69,13 +71,14 @@ class Parts(NamedTuple):
 
 def rank_parts(weights: int, model: ModelInfo, shape: Shape, stage: int = 0) -> Parts:
     """All parts of one rank of pipeline stage ``stage``, whose weights are ``weights`` bytes."""
+    state = state_bytes(model, shape) if shape.version < (0, 27) and stage == shape.pipeline - 1 else 0
     return Parts(
-        weights,
+        weights + adapter_bytes(model, shape, stage),
         activation_bytes(model, shape, stage),
         non_torch_bytes(model, shape, stage),
         graph_bytes(model, shape, stage),
         estimate_bytes(model, shape, stage),
-        state_bytes(model, shape) if shape.version < (0, 27) else 0,
+        state + attention_workspace_bytes(shape) + allocator_bytes(model, shape, weights),
     )
 
 
@@ -95,7 +98,7 @@ def gpu_memory(gpu: Gpu, utilization: float, parts: Parts, shape: Shape, kv_expl
         charged += before + context
     else:
         charged += estimate
-    kv = budget - charged if kv_explicit is None else kv_explicit
+    kv = (budget - charged if kv_explicit is None else kv_explicit) - mm_ipc_bytes(shape)
     used = before + context + parts.weights + parts.activation + parts.non_torch + parts.uncharged + max(0, kv)
     headroom = total - used - parts.graphs
     return Memory(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
+from .adapters import step_bytes
 from .encoder import encoding
 from .runner import second_runner
 from .sampler import blas_bytes, logits_bytes
@@ -29,8 +30,10 @@ def activation_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
     held = (images.outputs + images.pixels if stage == 0 else 0) + kept_experts
     phases = [images.peak if stage == 0 else 0, held + layer_bytes(model, shape, stage) + experts - kept_experts]
     if stage == shape.pipeline - 1:
-        phases.append(held + logits_bytes(model, shape) + tokens * model.hidden * width + rows + blas_bytes(shape))
-    return int(max(phases))
+        # A pooling model turns the hidden states into 4-byte floats instead of sampling.
+        ends = 2 * tokens * model.hidden * 4 if model.pooling else logits_bytes(model, shape) + rows
+        phases.append(held + ends + tokens * model.hidden * width + blas_bytes(shape))
+    return int(max(phases)) + step_bytes(shape)
 
 
 def layer_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:

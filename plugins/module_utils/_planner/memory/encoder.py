@@ -19,6 +19,11 @@ from .runner import second_runner
 # and keys laid out for the rotation, the same rotated, the attention's output.
 _WHOLE, _DIVIDED = 4, 8
 
+# Towers of families whose published configurations are often copied without them.
+_UNSTATED: Mapping[str, Mapping[str, int]] = {
+    "llama4": {"image_size": 336, "patch_size": 14, "hidden_size": 1408, "intermediate_size": 5632},
+}
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -82,7 +87,9 @@ def largest_item(model: ModelInfo, vision: Mapping[str, Any]) -> Item:
 def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     """The profiled batch of images of ``model``, nothing for a model without towers or with images switched off."""
     vision = model.outer.get("vision_config")
-    if not model.multimodal or not isinstance(vision, Mapping) or _switched_off(shape):
+    if not isinstance(vision, Mapping):
+        vision = _UNSTATED.get(model.wrapper or "", {})
+    if not model.multimodal or not vision or _switched_off(shape):
         return Encoding()
     item = largest_item(model, vision)
     # As many of the largest images as a batch may hold, and one where not even one fits.
@@ -97,7 +104,7 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     streams = 1 + (len(deep) if isinstance(deep, (list, tuple)) else 0)
     pixels = count * item.pixels * shape.width
     outputs = count * item.tokens * model.hidden * streams * shape.width
-    peak = count * item.patches * per_patch * shape.width + pixels + outputs * (streams > 1)
+    peak = count * item.patches * per_patch * shape.width + pixels + outputs * (streams - 1) // streams
     # The second runner lets go of the pixels before the text is profiled, the first holds them.
     return Encoding(peak, outputs, 0 if second_runner(model, shape) else pixels)
 

@@ -23,19 +23,24 @@ _HOPPER_SHARE = 0.5
 
 
 def largest_size(shape: Shape) -> int:
-    """The largest batch, in tokens, that is captured."""
+    """The largest batch, in tokens, that is captured; until 0.9 however few requests there are."""
     blackwell = shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] == 10
-    return min(2 * shape.seqs * (1 + shape.speculative_tokens), 1024 if blackwell else 512, shape.tokens)
+    limit = 1024 if blackwell and shape.version >= (0, 12) else 512
+    wanted = 2 * shape.seqs * (1 + shape.speculative_tokens) if shape.version >= (0, 10) else limit
+    return min(wanted, limit, shape.tokens)
 
 
 def graph_sizes(shape: Shape) -> int:
     """How many batch sizes vLLM captures a CUDA graph for."""
-    return len(_sizes(largest_size(shape)))
+    return len(_sizes(shape))
 
 
-def _sizes(top: int) -> list[int]:
-    sizes = [size for size in [1, 2, 4] + list(range(8, 256, 8)) + list(range(256, top + 1, 16)) if size <= top]
-    return sizes if top in sizes or top < 1 else sizes + [top]
+def _sizes(shape: Shape) -> list[int]:
+    """Powers of two, multiples of 8, and from 256 on of 16 (of 8 until 0.11); the batch itself where it is smaller."""
+    top = largest_size(shape)
+    step = 16 if shape.version >= (0, 12) else 8
+    sizes = [size for size in [1, 2, 4, *range(8, 256, 8), *range(256, top + 1, step)] if size <= top]
+    return sizes + [top] if top == shape.tokens and top not in sizes else sizes
 
 
 def graph_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
@@ -58,8 +63,10 @@ def _profiled(model: ModelInfo, shape: Shape) -> int:
     """First graph and the rest, of mixed batches and of pure decoding ones (up to as many rows as requests)."""
     if shape.eager:
         return 0
-    sizes = _sizes(largest_size(shape))
-    decode = [size for size in sizes if size <= shape.seqs * (1 + shape.speculative_tokens)]
+    sizes = _sizes(shape)
+    # Graphs of pure decoding batches beside the others came with 0.11.
+    rows = shape.seqs * (1 + shape.speculative_tokens) if shape.version >= (0, 11) else 0
+    decode = [size for size in sizes if size <= rows]
     layers = max(1, len(model.layers) // shape.pipeline)
     hopper = _hopper(shape)
     per_graph = (_GRAPH_HOPPER if hopper else _GRAPH_BYTES) * layers / _LAYERS

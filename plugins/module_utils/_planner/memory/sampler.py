@@ -7,6 +7,8 @@
 
 from __future__ import annotations
 
+from typing import Mapping
+
 from ..model.info import ModelInfo
 from ..shape import Shape
 from .cards import MIB, multiprocessors
@@ -32,7 +34,10 @@ def logits_bytes(model: ModelInfo, shape: Shape) -> int:
     # Logits as computed, in 4 bytes, their probabilities and the random numbers that these are divided by; and the
     # Triton kernel's table, one row of the vocabulary for each multiprocessor.
     programs = min(multiprocessors(shape.gpu), rows)
-    return rows * model.vocab * (width + 12) + programs * model.vocab * 4
+    peak = rows * model.vocab * (width + 12) + programs * model.vocab * 4
+    if shape.speculative_tokens:
+        peak += 2 * rows * model.vocab * width  # the rejection sampler is tried with one guess for each row
+    return peak
 
 
 def blas_bytes(shape: Shape) -> int:
@@ -43,6 +48,10 @@ def blas_bytes(shape: Shape) -> int:
 
 def state_bytes(model: ModelInfo, shape: Shape) -> int:
     """Counts of output tokens and a mask of prompt tokens, for each request and token: the second runner keeps them."""
-    if not second_runner(model, shape):
+    if not second_runner(model, shape) or model.pooling:
         return 0
-    return shape.seqs * (model.vocab * 4 + -(-model.vocab // 32) * 4)
+    held = shape.seqs * (model.vocab * 4 + -(-model.vocab // 32) * 4)
+    speculation = shape.engine_args.get("speculative-config")
+    if isinstance(speculation, Mapping) and speculation.get("draft_sample_method") == "probabilistic":
+        held += shape.seqs * shape.speculative_tokens * model.vocab * 4  # the guesses' logits of the step before
+    return held

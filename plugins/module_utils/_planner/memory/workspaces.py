@@ -3,16 +3,28 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""Buffers that kernels share between layers and keep: routed experts. Bytes of one rank."""
+"""Buffers that kernels share between layers and keep: routed experts, attention. Bytes of one rank."""
 
 from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
 
-
 _INTEGER = frozenset(("awq", "awq_marlin", "gptq", "gptq_marlin", "auto_awq", "auto_gptq", "auto-round", "moe_wna16"))
 _ALIGNMENT = 128  # rows of one expert that Hopper's block-wise FP8 kernels take at once
+
+_FLASHINFER_BYTES = 413138944  # VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE
+
+
+def attention_workspace_bytes(shape: Shape) -> int:
+    """FlashInfer's workspace, where it is the attention backend: made after the cache is sized, so never counted.
+
+    It is the choice of capability 10.x, and of others whose FlashAttention has no FP8 cache.
+    """
+    major = _capability(shape)
+    if major == 10 or (shape.kv_dtype.startswith("fp8") and major in (8, 12)):
+        return _FLASHINFER_BYTES
+    return 0
 
 
 def kept(model: ModelInfo, shape: Shape) -> bool:
