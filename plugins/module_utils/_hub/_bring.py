@@ -54,6 +54,7 @@ def bring(
     exported = hub.directory(wish.model_id, listing.revision) if isinstance(hub, FolderHub) else None
     reuse = Reuse(place, {each.path for each in bad}, wish.adopt, exported, wish.model_id)
     _check_copies(wish, reuse, wanted)
+    progress.also(os.path.join(place.work, "progress.json"), id=listing.model_id, revision=listing.revision)
     progress.stage("collect", "what this host has of %s" % wish.model_id, 0, outcome.bytes_total)
     progress.files(0, len(wanted))
     found = reuse.bring(wanted, min(wish.workers, os.cpu_count() or 1), progress.add)

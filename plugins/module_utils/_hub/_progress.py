@@ -33,6 +33,12 @@ class Progress:
         self._files_done = 0
         self._files_total = 0
         self._source = ""
+        self._more = ""
+        self._facts: dict[str, str] = {}
+
+    def also(self, path: str, **facts: str) -> None:
+        """Keep a second file fresh, for those who look at the store; it tells these ``facts`` too."""
+        self._more, self._facts = path, facts
 
     def stage(self, name: str, message: str, done_bytes: int = 0, total_bytes: int = 0) -> None:
         """Begin a stage, whose size in bytes may be known."""
@@ -65,8 +71,6 @@ class Progress:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        if not self._path:
-            return
         state = {
             "schema": 1,
             "stage": self._stage,
@@ -78,11 +82,21 @@ class Progress:
             "source": self._source,
             "updated_at": round(time.time(), 1),
         }
-        temporary = "%s.%d.tmp" % (self._path, os.getpid())
-        try:
-            with open(temporary, "w", encoding="utf-8") as handle:
-                json.dump(state, handle)
-            os.replace(temporary, self._path)
-        except OSError:
-            # To show progress is a courtesy: a full /tmp must not stop a download.
+        if not _replace(self._path, state):
             self._path = None
+        if not _replace(self._more, {**state, **self._facts}):
+            self._more = ""
+
+
+def _replace(path: str | None, state: dict[str, object]) -> bool:
+    """Write a file as a whole. False: it cannot be. To show progress is a courtesy: a full /tmp stops no download."""
+    if not path:
+        return True
+    temporary = "%s.%d.tmp" % (path, os.getpid())
+    try:
+        with open(temporary, "w", encoding="utf-8") as handle:
+            json.dump(state, handle)
+        os.replace(temporary, path)
+    except OSError:
+        return False
+    return True
