@@ -13,7 +13,6 @@ from .adapters import step_bytes
 from .encoder import encoding
 from .runner import second_runner
 from .sampler import blas_bytes, logits_bytes
-from .weights import round_up
 from .workspaces import expert_bytes, kept
 
 
@@ -55,4 +54,4 @@ def cpu_activation_bytes(model: ModelInfo, shape: Shape) -> int:
     """Buffers of one batch on a CPU: one layer's and the logits in 4-byte floats with their sorted copy."""
     intermediate = max(model.intermediate, model.experts_per_token * model.moe_intermediate)
     layer = shape.tokens * shape.width * (3 * intermediate + 4 * model.hidden)
-    return int(layer + 12 * shape.seqs * round_up(model.vocab, 64))
+    return int(layer + 12 * shape.seqs * (-(-model.vocab // 64) * 64))
