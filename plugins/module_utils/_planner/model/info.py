@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from ..errors import InvalidRequest
 from . import attention, feed, recurrent
-from .known import ENCODER_DECODER, ENCODERS, KNOWN, MLA, RECURRENT, TEXT_SECTIONS, refuse
+from .known import ENCODER_DECODER, ENCODERS, KNOWN, MLA, RECURRENT, TEXT_SECTIONS, check_served, refuse
 from .layers import ATTENTION, Cache, Encoder, Indexer, Layer, Mla
 from .reading import (
     DTYPE_BYTES,
@@ -116,6 +116,7 @@ def read_model(config: Mapping[str, Any]) -> ModelInfo:
         config, family = merged, wrapper[1]
     if family not in KNOWN:
         raise refuse(family)
+    check_served(family, architectures[0])
     return _facts(family, architectures[0], config, outer, wrapper[0])
 
 

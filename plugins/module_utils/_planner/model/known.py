@@ -68,6 +68,26 @@ _REFUSED = {
     "inkling": "its layers mix attention with convolutions in a way that is not known yet",
     "qwen4_exp": "its layers keep several caches of different ages that are not known yet",
 }
+# Published configs that no release up to 0.33 serves under the name that they give.
+_UNSERVED = {
+    "Step3p7FlashForCausalLM": "Step3p7ForConditionalGeneration",
+    "MiniMaxM3ForCausalLM": "MiniMaxM3SparseForCausalLM",
+}
+_UNREAD = {"deepseek_ref": "deepseek_v4"}
+
+
+def check_served(family: str, architecture: str) -> None:
+    """Raise PlanError where vLLM has no class for the architecture or cannot read the config's type."""
+    for name, kind, known in (
+        (architecture, "architecture", _UNSERVED.get(architecture)),
+        (family, "model_type", _UNREAD.get(family)),
+    ):
+        if known is not None:
+            raise PlanError(
+                "plan.unsupported_model",
+                "No release of vLLM up to 0.33 serves models with the %s '%s'." % (kind, name),
+                ("Use a checkpoint whose config says '%s'." % known,),
+            )
 
 
 def refuse(family: str) -> PlanError:
