@@ -80,6 +80,19 @@ def _changed(request: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
         ("deployments/0/model/config/vocab_size", 10**30),
         ("deployments/0/model/config/torch_dtype", ["bfloat16"]),
         ("deployments/0/model/config/architectures", "Qwen3ForCausalLM"),
+        ("deployments/0/gpus", {"share": 2}),
+        ("deployments/0/env", []),
+        ("placement", []),
+        ("placement", {"a": ["GPU-0"]}),
+        ("placement", {"a": {"uuids": [0]}}),
+        ("links", {}),
+        ("links", [{"a": 0}]),
+        ("links", [{"a": 0, "b": 1, "p2p": "yes"}]),
+        ("measured", {}),
+        ("measured", [{"deployment": "a"}]),
+        ("measured", [{"deployment": "a", "vllm_version": "0.32.0", "weights_bytes": "8G"}]),
+        ("measured", [{"deployment": "a", "vllm_version": "0.32.0", "surprise": 1}]),
+        ("measured", [{"deployment": "a", "vllm_version": "0.32.0", "kv_tokens": float("nan")}]),
         ("runtime", {"device": "tpu"}),
         ("host", {"memory_bytes": 0}),
     ],
@@ -110,6 +123,53 @@ def test_cycles_and_bombs_are_refused(cpu_request: dict[str, Any]) -> None:
     config["self"] = bomb
     with pytest.raises(InvalidRequest, match="more than"):
         plan(cpu_request)
+
+
+def _hostile() -> dict[str, Any]:
+    """Configs that a hub could hand over."""
+    config = {
+        "model_type": "qwen3",
+        "num_hidden_layers": 2,
+        "hidden_size": 64,
+        "num_attention_heads": 2,
+        "vocab_size": 9,
+    }
+    deep: Any = 1
+    for _level in range(40):
+        deep = {"text_config": deep}
+    return {
+        "a million layers": {**config, "num_hidden_layers": 10**6},
+        "no layers": {**config, "num_hidden_layers": 0},
+        "layers that are no number": {**config, "num_hidden_layers": float("nan")},
+        "layers in words": {**config, "num_hidden_layers": "two"},
+        "endless width": {**config, "hidden_size": float("inf")},
+        "a width beyond all cards": {**config, "hidden_size": 10**18},
+        "heads below zero": {**config, "num_attention_heads": -8},
+        "no heads": {**config, "num_attention_heads": 0},
+        "nested in itself": {**config, **deep},
+        "too large": {**config, "architectures": ["Qwen3ForCausalLM"] * 300_000},
+        "no type": {"num_hidden_layers": 2},
+        "a type that is a list": {**config, "model_type": ["qwen3"]},
+    }
+
+
+@pytest.mark.parametrize("what", list(_hostile()))
+def test_hostile_configs_end_in_one_sentence(gpu_request: dict[str, Any], what: str) -> None:
+    gpu_request["deployments"][0]["model"]["config"] = _hostile()[what]
+    with pytest.raises(InvalidRequest) as caught:
+        plan(gpu_request)
+    assert "\n" not in str(caught.value)
+    done = _run(json.dumps(gpu_request).encode())
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"[plan.invalid_request] ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_no_gpus_is_a_host_without_one(gpu_request: dict[str, Any]) -> None:
+    gpu_request["gpus"] = []
+    done = _run(json.dumps(gpu_request).encode())
+    assert done.returncode == 3
+    assert json.loads(done.stdout)["errors"][0]["code"] == "host.no_gpu"
 
 
 def test_no_deployments_need_no_plan() -> None:

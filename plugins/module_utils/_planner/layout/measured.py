@@ -21,11 +21,7 @@ from .task import Task
 def fingerprint(task: Task, shape: Shape, gpus: Sequence[Gpu], weights: Any) -> str:
     """Digest of all that an engine's memory depends on, but not of its context, its share or measured figures."""
     own = asdict(Shape(**{**shape.__dict__, "gpu": None, "engine_args": {}}))
-    own["engine_args"] = {
-        key: value for key, value in shape.engine_args.items()
-        if key not in ("max-model-len", "gpu-memory-utilization", "kv-cache-memory-bytes", "seed")
-        and own.get(key.replace("-", "_")) is None and key not in _COUNTED
-    }  # fmt: skip
+    own["engine_args"] = {key: value for key, value in shape.engine_args.items() if key in _WEIGHTY}
     cards = [[gpu.name, gpu.usable_bytes, gpu.capability] for gpu in gpus]
     text = json.dumps(
         [task.model.outer or task.deployment.model.config, list(weights), own, cards], sort_keys=True, default=str
@@ -33,13 +29,16 @@ def fingerprint(task: Task, shape: Shape, gpus: Sequence[Gpu], weights: Any) -> 
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-# Arguments that the shape holds already, so that setting one to its own default changes nothing.
-_COUNTED = frozenset((
-    "max-num-seqs", "max-num-batched-tokens", "dtype", "kv-cache-dtype", "block-size", "tensor-parallel-size",
-    "pipeline-parallel-size", "data-parallel-size", "enable-expert-parallel", "enforce-eager",
-    "enable-prefix-caching", "enable-chunked-prefill", "async-scheduling", "quantization", "tool-call-parser",
-    "reasoning-parser", "enable-auto-tool-choice", "disable-custom-all-reduce", "chat-template",
-    "default-chat-template-kwargs", "override-generation-config", "generation-config",
+# Arguments that change the memory of an engine and are not part of its shape.
+_WEIGHTY = frozenset((
+    "all2all-backend", "attention-backend", "attention-config", "compilation-config", "cpu-offload-gb",
+    "cpu-offload-params",
+    "cudagraph-capture-sizes", "disable-hybrid-kv-cache-manager", "enable-eplb", "enable-dbo",
+    "enable-lora", "enable-sleep-mode", "eplb-config", "fully-sharded-loras", "hf-overrides", "language-model-only",
+    "limit-mm-per-prompt", "load-format", "lora-dtype", "max-cpu-loras", "max-cudagraph-capture-size", "max-lora-rank",
+    "max-loras", "mm-encoder-only", "mm-encoder-tp-mode", "mm-ipc-gpu-memory-gb", "mm-processor-kwargs", "moe-backend",
+    "offload-group-size", "optimization-level", "runner", "convert", "task", "skip-mm-profiling", "speculative-config",
+    "mamba-cache-dtype", "mamba-ssm-cache-dtype", "kv-sharing-fast-prefill", "enable-prompt-embeds", "model-impl",
 ))  # fmt: skip
 
 
