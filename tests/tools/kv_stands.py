@@ -60,7 +60,21 @@ def install() -> None:
         return plain(cls, *map(_not_sparse, given), **{key: _not_sparse(value) for key, value in named.items()})
 
     cpu.CpuPlatform.get_attn_backend_cls = classmethod(dense)
+    _accept_sparse()
     _register_decilm()
+
+
+def _accept_sparse() -> None:
+    """The dense implementation that stands in for the sparse one is told of buffers that it does not have."""
+    from vllm.model_executor.layers.attention import mla_attention
+
+    plain = mla_attention.MLACommonImpl.__init__
+
+    def without_buffers(self: Any, *given: Any, **named: Any) -> None:
+        named.pop("topk_indices_buffer", None)
+        plain(self, *given, **named)
+
+    mla_attention.MLACommonImpl.__init__ = without_buffers
 
 
 def _register_decilm() -> None:

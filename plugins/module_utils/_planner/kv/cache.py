@@ -96,7 +96,9 @@ def layout(model: ModelInfo, shape: Shape, stage: int = 0) -> KvLayout:
     """Groups and pages of one rank of pipeline stage ``stage``. Raises PlanError where the release refuses."""
     rule = rules(shape.version)
     found, block = tables(model, shape, rule)
-    hybrid = shape.hybrid_manager and not any(layer.kind == "chunked" for layer in set(model.layers))
+    hybrid = shape.hybrid_manager
+    if any(layer.kind == "chunked" for layer in set(model.layers)):
+        hybrid = hybrid and rule.chunk_groups and not shape.speculative_tokens
     plans = grouped(found, rule, hybrid)
     if shape.pipeline > 1:
         own = stage_layers(len(model.layers), shape.pipeline, stage)

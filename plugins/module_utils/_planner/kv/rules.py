@@ -15,6 +15,7 @@ class Rules:
     """The arithmetic of one release."""
 
     hybrid_manager: bool  # layers of different kinds get groups of their own (0.9.1)
+    chunk_groups: bool  # so do chunked ones (0.10.0, and 0.14 on; between, a slower path turned it off)
     scale_blocks: bool  # unequal pages are made equal by larger blocks (0.12)
     pad_pages: bool  # what cannot be scaled is padded (0.24; latents never)
     larger_group: float  # take the larger count as group size below this ratio (1.25 from 0.12, 1.5 from 0.19)
@@ -36,6 +37,7 @@ def rules(version: tuple[int, ...]) -> Rules:
     """The rules of release ``version``."""
     return Rules(
         hybrid_manager=version >= (0, 9, 1),
+        chunk_groups=version >= (0, 14) or (0, 10) <= version < (0, 10, 1),
         scale_blocks=version >= (0, 12),
         pad_pages=version >= (0, 24),
         larger_group=1.5 if version >= (0, 19) else 1.25 if version >= (0, 12) else 0.0,
