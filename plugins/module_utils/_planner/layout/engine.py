@@ -56,9 +56,12 @@ class Engine:
     ranks: list[Memory]
     utilization: float
     wiring: Wiring
-    digest: str
     explicit: int | None = None
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def digest(self) -> str:
+        return fingerprint(self.task, self.shape, self.gpus, self.weights)
 
     @property
     def least(self) -> Memory:
@@ -132,8 +135,7 @@ def build(
     )
     if weights is None:
         weights = stored(task.deployment.model, task.model, shape)
-    digest = fingerprint(task, shape, gpus, weights)
-    parts = _parts(task, shape, parallel, weights, features, digest)
+    parts = _parts(task, gpus, shape, parallel, weights, features)
     outside = max(part.uncharged + (part.graphs if task.version < (0, 20) else 0) for part in parts)
     utilization, warnings = decide_utilization(settings, task, gpus, share, outside)
     explicit = task.user.get("kv-cache-memory-bytes")
@@ -153,7 +155,6 @@ def build(
         ranks=_ranks(gpus, parallel, utilization, parts, shape, explicit),
         utilization=utilization,
         wiring=wiring,
-        digest=digest,
         explicit=explicit,
     )
     engine.warnings += warnings + tight(gpus, utilization) + wiring.warnings + feature_warnings(task, features)
@@ -184,7 +185,7 @@ def _decide_parallel(settings: Settings, task: Task, parallel: Parallel) -> None
 
 
 def _parts(
-    task: Task, shape: Shape, parallel: Parallel, weights: Weights, features: Features, digest: str
+    task: Task, gpus: Sequence[Gpu], shape: Shape, parallel: Parallel, weights: Weights, features: Features
 ) -> list[Parts]:
     """Parts of one rank of each stage."""
     out = []
@@ -192,9 +193,10 @@ def _parts(
         held = rank_bytes(weights, task.model, shape, stage)
         held -= min(held, features.offload)
         out.append(rank_parts(held, task.model, shape, stage))
-    measured = last_start(task, digest)
-    if measured is not None:
-        out[0] = corrected(out[0], measured)
+    if any(entry.deployment == task.name for entry in task.request.measured):
+        measured = last_start(task, fingerprint(task, shape, gpus, weights))
+        if measured is not None:
+            out[0] = corrected(out[0], measured)
     return out
 
 
