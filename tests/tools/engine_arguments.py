@@ -106,6 +106,13 @@ def prepare() -> None:
     AutoConfig.register = lambda name, config, exist_ok=False: register(name, config, exist_ok=True)
 
 
+def preload() -> None:
+    """Import once what every release imports, so that the forks need not."""
+    for name in PRELOAD:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+
+
 def first(*paths: str) -> Any:
     """The first of ``module:name`` that this release has."""
     for path in paths:
@@ -253,9 +260,7 @@ def release() -> dict[str, Any]:
 def main() -> None:
     out, sources = Path(sys.argv[1]), [Path(entry).resolve() for entry in sys.argv[2:]]
     prepare()
-    for name in PRELOAD:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    preload()
     for folder in sources:
         child = os.fork()  # two releases cannot live in one process, and starting anew for each takes minutes
         if child == 0:

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import releases
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import lint as engine_args
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments.catalogue import catalogue
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments.retired import RESERVED
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 
 RELEASE = (0, 32, 0)
+DATA = Path(__file__).parent / "data"
+SAMPLES: dict[str, Any] = {
+    "flag": True,
+    "switch": True,
+    "float": 0.5,
+    "size": "4K",
+    "size_or_auto": "4k",
+    "json": {"a": 1},
+    "list_str": ["a"],
+}
 
 
 @pytest.mark.parametrize(
@@ -108,5 +123,85 @@ def test_what_argparse_would_understand_is_corrected_and_said(given: dict[str, A
     assert len(remarks) == 1 and remarks[0].startswith(("[plan.corrected_", "[plan.duplicate_"))
 
 
-def test_foreign_code_is_remarked() -> None:
-    assert engine_args.lint({"trust-remote-code": True}, RELEASE)[1]
+@pytest.mark.parametrize(
+    ("given", "release", "code", "remedy"),
+    [
+        ({"enable-reasoning": True}, (0, 10, 0), "removed", "Set reasoning-parser alone."),
+        ({"swap-space": 4}, (0, 18, 0), "removed", "Leave it out; preempted requests are computed again."),
+        ({"enable-kv-cache": True}, (0, 8, 5), "removed", None),
+        ({"cuda-graph-sizes": [1]}, (0, 13, 0), "removed", "Use cudagraph-capture-sizes."),
+        ({"task": "embed"}, (0, 33, 0), "removed", "Use runner and convert."),
+        ({"attention-backend": "FLASH_ATTN"}, (0, 8, 5), "early", "Use vLLM 0.13.0 or newer, the first that has it."),
+        ({"kv-cache-memory-bytes": "1G"}, (0, 9, 2), "early", "Use vLLM 0.10.2 or newer, the first that has it."),
+        ({"reasoning-parser": "qwen3"}, (0, 8, 5), "bad", "vLLM 0.9.0 is the first that has it. Choose one of them."),
+        ({"attention-backend": "FLASHATTN"}, (0, 33, 0), "bad", "Did you mean FLASH_ATTN?"),
+        ({"max-model-len": "auto"}, (0, 13, 0), "bad", "Correct it."),
+        ({"quantization": "gguf"}, (0, 24, 0), "bad", None),
+        ({"enable-chunked": True}, (0, 33, 0), "unknown", "Did you mean enable-chunked-prefill?"),
+        ({"-tp": 8, "tensor-parallel-size": 4}, (0, 33, 0), "duplicate", "Keep one of them."),
+        ({"ignore-patterns": ["a", "b"]}, (0, 9, 2), "bad", "Give one."),
+        ({"middleware": ["a", "b"]}, (0, 33, 0), "bad", "Give one."),
+        ({"chat-template": "-x"}, (0, 33, 0), "bad", "Write it without the dash."),
+    ],
+)  # fmt: skip
+def test_each_release_refuses_what_it_would_not_take(
+    given: dict[str, Any], release: tuple[int, ...], code: str, remedy: str | None
+) -> None:
+    with pytest.raises(PlanError) as caught:
+        engine_args.lint(given, release)
+    assert caught.value.code == "plan.%s_engine_argument" % code
+    if remedy is not None:
+        assert caught.value.remedies[0] == remedy
+
+
+@pytest.mark.parametrize(
+    ("given", "release", "read"),
+    [
+        ({"enable-reasoning": True}, (0, 8, 5), {"enable-reasoning": True}),
+        ({"swap-space": 4}, (0, 17, 1), {"swap-space": 4.0}),
+        ({"max-num-batched-tokens": "8K"}, (0, 8, 5), {"max-num-batched-tokens": 8192}),
+        ({"attention-backend": "flash_attn"}, (0, 20, 2), {"attention-backend": "flash_attn"}),
+        ({"attention-backend": "auto"}, (0, 33, 0), {"attention-backend": "auto"}),
+        ({"quantization": "gguf"}, (0, 23, 0), {"quantization": "gguf"}),
+        ({"max-model-len": "auto"}, (0, 14, 0), {"max-model-len": -1}),
+        ({"disable-log-requests": True}, (0, 33, 0), {"enable-log-requests": False}),
+        ({"disable-prefix-caching": True}, (0, 33, 0), {"enable-prefix-caching": False}),
+    ],
+)
+def test_each_release_takes_what_it_has(given: dict[str, Any], release: tuple[int, ...], read: dict[str, Any]) -> None:
+    assert engine_args.lint(given, release)[0] == read
+
+
+def test_the_tables_say_of_0_32_what_its_installed_parser_said() -> None:
+    """Read from sources with borrowed libraries, against the same read from the release as installed."""
+    installed = json.loads((DATA / "arguments_0_32.json").read_text())
+    found = catalogue((0, 32, 0))
+    assert found.kinds == {name: kind for kind, names in installed["kinds"].items() for name in names}
+    assert found.short == installed["short"]
+    choices = {name: tuple(sorted(str(value) for value in values)) for name, values in installed["choices"].items()}
+    assert {name: values for name, values in found.choices.items() if name in choices} == choices
+    assert set(found.choices) - set(choices) == {"attention-backend"}
+
+
+def test_every_dropped_argument_has_a_remedy_or_is_left_out() -> None:
+    for release in releases.RELEASES:
+        for name in catalogue((0, 8, 5)).kinds:
+            found = catalogue(release.version)
+            if name in found.kinds or name in found.short or name in RESERVED:
+                continue
+            with pytest.raises(PlanError) as caught:
+                engine_args.lint({name: True}, release.version)
+            assert caught.value.code in ("plan.removed_engine_argument", "plan.unknown_engine_argument")
+            assert caught.value.remedies
+
+
+def test_every_argument_of_every_release_is_read_again_as_it_was() -> None:
+    """What the linter returns, linted again, is itself: a plan re-planned with its own settings."""
+    for release in releases.RELEASES:
+        found = catalogue(release.version)
+        for name, kind in found.kinds.items():
+            if name in RESERVED or kind not in SAMPLES:
+                continue
+            value = SAMPLES[kind] if name not in found.choices else found.choices[name][-1]
+            once, _remarks = engine_args.lint({name: value}, release.version)
+            assert engine_args.lint(once, release.version)[0] == once, (release.name, name)

@@ -12,7 +12,21 @@ from typing import Any, Mapping
 from ..errors import PlanError, warning
 from .catalogue import dotted, first_with, gone_since, state
 
-_LATEST = (9999,)
+_ADAPTS = (0, 10, 0)  # the first release that turns a model for text into one that embeds or classifies
+_SUFFIXES = {
+    "ForCausalLM": "text",
+    "ForConditionalGeneration": "text",
+    "ChatModel": "text",
+    "LMHeadModel": "text",
+    "ForTextEncoding": "embed",
+    "EmbeddingModel": "embed",
+    "ForSequenceClassification": "classify",
+    "ForTokenClassification": "classify",
+    "ClassificationModel": "classify",
+    "ForRewardModeling": "classify",
+    "RewardModel": "classify",
+    "Model": "embed",
+}
 
 
 def names(config: Mapping[str, Any]) -> tuple[str, ...]:
@@ -21,10 +35,21 @@ def names(config: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in found if isinstance(name, str)) if isinstance(found, list) else ()
 
 
+def _native(name: str, version: tuple[int, ...]) -> str | None:
+    """The use of the model that the release has for ``name`` itself, or makes out of a related one."""
+    known = state("models", version)
+    if name in known or version < _ADAPTS:
+        return known.get(name)
+    suffix = next((entry for entry in _SUFFIXES if name.endswith(entry)), None)
+    if suffix is not None and any(name[: -len(suffix)] + other in known for other in _SUFFIXES):
+        return _SUFFIXES[suffix]
+    return None
+
+
 def use(config: Mapping[str, Any], version: tuple[int, ...]) -> str | None:
     """What the release's model is for: text, multimodal, embed, classify, draft or transformers; None: it has none."""
-    known = state("models", version)
-    return next((known[name] for name in names(config) if name in known), None)
+    found = (_native(name, version) for name in names(config))
+    return next((entry for entry in found if entry is not None), None)
 
 
 def check_architecture(
@@ -38,21 +63,24 @@ def check_architecture(
     user = user or {}
     wanted = names(config)
     native = use(config, version) is not None
-    if user.get("trust-remote-code") and native:
-        text = "vLLM %s has its own model for %s: trust-remote-code is not needed for it. Leave it out." % (
-            dotted(version),
-            wanted[0],
-        )
-        return [warning("plan.needless_trust_remote_code", text)]
+    remarks = []
+    if user.get("trust-remote-code"):
+        text = "engine_args: trust-remote-code runs code that comes with the model."
+        if native:
+            text += " vLLM %s has its own model for %s and does not need it: leave it out." % (
+                dotted(version),
+                wanted[0],
+            )
+        remarks.append(warning("plan.trust_remote_code", text))
     if native or not wanted or user.get("hf-overrides") or user.get("config-format") == "mistral":
-        return []
+        return remarks
     if user.get("model-impl") in ("transformers", "terratorch"):
         text = "vLLM %s has no model of its own for %s; model-impl: %s is taken at its word." % (
             dotted(version),
             wanted[0],
             user["model-impl"],
         )
-        return [warning("plan.foreign_model", text)]
+        return [*remarks, warning("plan.foreign_model", text)]
     raise _unsupported(wanted, version)
 
 

@@ -109,6 +109,11 @@ def catalogue(version: tuple[int, ...]) -> Catalogue:
     )
 
 
+def kind_of(name: str, version: tuple[int, ...]) -> str | None:
+    """The kind of value that argument ``name`` takes in ``version``, None where the release does not have it."""
+    return state("arguments", version).get(name)
+
+
 def dotted(version: tuple[int, ...]) -> str:
     """(0, 32, 0) as people write it."""
     return ".".join(str(part) for part in version)

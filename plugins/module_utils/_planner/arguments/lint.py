@@ -12,7 +12,8 @@ from typing import Any, Mapping
 
 from ..errors import PlanError, warning
 from . import naming, reading
-from .catalogue import catalogue, dotted, state
+from .catalogue import catalogue, dotted, kind_of, state
+from .config_file import check_file
 from .reading import parse_size
 from .retired import REFUSED_VALUES
 
@@ -61,20 +62,13 @@ def lint(arguments: Mapping[str, Any], version: tuple[int, ...]) -> tuple[dict[s
             remarks.append(warning("plan.deprecated_engine_argument", text))
         if not (group == "switch" and checked is False):
             out[name] = checked
-    if out.get("trust-remote-code"):
-        text = "engine_args: trust-remote-code runs code that comes with the model; models vLLM knows do not need it."
-        remarks.append(warning("plan.trust_remote_code", text))
+    check_file(out, version)
     return out, remarks
 
 
 def _group(kind: str, name: str) -> str:
     """Old releases took plain integers where newer ones take 4K; config.yaml gets the number either way."""
     return "size" if kind == "int" and _NEWEST.get(name) == "size" else kind
-
-
-def kind_of(name: str, version: tuple[int, ...]) -> str | None:
-    """The kind of value that argument ``name`` takes in ``version``, None where the release does not have it."""
-    return state("arguments", version).get(name)
 
 
 def _check_choice(
