@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from pathlib import Path
@@ -285,7 +286,11 @@ _INFOS: dict[str, model.ModelInfo] = {}
 
 def test_an_engine_is_sized_in_well_under_two_milliseconds() -> None:
     """Every model of the data, each with the search of its longest context."""
-    infos = [model.read_model(json.loads(path.read_text())) for path in sorted(MODELS.glob("*.json"))]
+    infos = []
+    for path in sorted(MODELS.glob("*.json")):
+        with contextlib.suppress(PlanError):  # some are refused
+            infos.append(model.read_model(json.loads(path.read_text())))
+    assert len(infos) > 80
     shape = _shape(8192, gpu=_card((9, 0)), block_size=None, tensor=2)
     started = time.process_time()
     for info in infos:

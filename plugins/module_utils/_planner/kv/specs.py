@@ -17,6 +17,8 @@ from .blocks import aligned, base_block, kernel_block, state_mode, window_block
 from .rules import Rules
 from .widths import attention_bytes, cache_bytes, ceil_div, latent_dtype, state_bytes
 
+_PLAIN_ROWS = "FLASHINFER_MLA_SPARSE_DSV4"
+
 
 class Spec(NamedTuple):
     """One table: ``kind`` is full, mla, sliding, sliding_mla, chunked, state or cross; sizes are tokens and bytes.
@@ -71,7 +73,7 @@ def _layer_tables(
     out = []
     compressed = any(cache.kind.startswith("v4_") for cache in layer.extra)
     if layer.kind in ATTENTION and not layer.shares_kv and not compressed:
-        out.append(_attention(layer, shape, rules, block, kernel))
+        out.append(_attention(layer, shape, rules, block, kernel, sparse=model.indexer is not None))
     if layer.state is not None:
         out.append(_state(model, layer.state, shape, rules, block, padded))
     for cache in layer.extra:
@@ -79,14 +81,11 @@ def _layer_tables(
     return out
 
 
-def _attention(layer: Layer, shape: Shape, rules: Rules, block: int, kernel: int) -> Spec:
-    sparse = any(cache.kind == "indexer" for cache in layer.extra)
+def _attention(layer: Layer, shape: Shape, rules: Rules, block: int, kernel: int, sparse: bool) -> Spec:
     token = attention_bytes(layer, shape, sparse)
     merge: tuple[object, ...] = (layer.kv_heads, layer.head_size, layer.head_size_v, shape.kv_dtype)
     if layer.kind == "mla":
         merge = ("latent", layer.head_size, latent_dtype(shape) if sparse else shape.kv_dtype)
-        if shape.version >= (0, 27) and layer.kind == "mla":
-            merge += (sparse,)
     if layer.kind == "sliding":
         block = window_block(block, kernel, rules)
     return Spec(layer.kind, block, block * token, layer.window, merge, token_bytes=token)
@@ -125,8 +124,12 @@ def _compressed(cache: Cache, shape: Shape, block: int) -> Spec:
 
 
 def _packs(shape: Shape) -> bool:
-    """Whether the card's kernels read the packed form; Blackwell data-centre cards read plain rows."""
-    if shape.kv_dtype in ("bfloat16", "float16"):
+    """Whether the kernels read the packed form. Only FlashInfer's, asked for by name, read plain rows."""
+    backend = str(shape.engine_args.get("attention-backend", "")).upper()
+    capability = shape.gpu.capability if shape.gpu else None
+    if backend == _PLAIN_ROWS and (capability or (0, 0))[0] < 12:
+        return False
+    if shape.kv_dtype != "auto" and not shape.kv_dtype.startswith("fp8"):
         raise PlanError(
             "plan.unsupported_kv_cache_dtype",
             "DeepSeek V4 keeps its cache in fp8; kv-cache-dtype is %s." % shape.kv_dtype,
