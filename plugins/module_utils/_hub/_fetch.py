@@ -54,7 +54,7 @@ class _Job:
         self.last = ""
         self.last_server: Any = None
         self.meaning: Any = None
-        self.empty = False
+        self.empty = ""
 
     def begin(self) -> None:
         self.part.open()
@@ -245,7 +245,7 @@ class Download:
                     if job.turn != turn or job.broken:
                         # Another range of the file has said so already.
                         raise Stale() from None
-                    job.meaning, job.empty = None, bad.empty
+                    job.meaning, job.empty = None, bad.cause if bad.empty else job.empty
                     job.failures, job.last, job.last_server = job.failures + 1, bad.cause, server
                     if bad.spoiled:
                         job.flat = job.flat or part.ranges > 1
@@ -324,7 +324,7 @@ class Download:
             return Problem(
                 "hub.zero_bytes",
                 asked,
-                "%s, %d times" % (job.last, job.failures),
+                "%s; gave up after %d failures" % (job.empty, job.failures),
                 ZERO_BYTES_REMEDY,
             )
         return Problem(

@@ -10,11 +10,15 @@ A fault is an object ``{"match": regex over "METHOD path", "times": how often (d
     cut               send that many bytes of the body, then close the connection
     stall             after ``cut`` bytes (or none) keep the connection open and silent for that many seconds
     rate              bytes per second
+    shared_rate       bytes per second for all requests together that have this fault, as on one line
     flip              change the last bit of the first chunk
     length            announce this many bytes more than there are
     no_range          ignore Range
     after             let that many matching requests pass first
     empty             send a file of no bytes
+    trickle           send one byte, and another one each time so many seconds have passed
+    lost              list this file as ModelScope lists what it has lost: with the hash of zero bytes
+    other_hash        list this file with a hash that it does not have
     replace           in a file list: ``{"old": path, "new": path}``
 """
 
@@ -22,6 +26,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import Any
 
 FOREVER = 1 << 30
@@ -64,6 +69,13 @@ class Control:
         with self._lock:
             self._at_once += change
             self.most_at_once = max(self.most_at_once, self._at_once)
+
+    def turn(self, count: int, rate: float) -> float:
+        """How long to wait, in seconds, until so many bytes fit on a line of this rate."""
+        with self._lock:
+            now = time.monotonic()
+            self._busy_until = max(self._busy_until, now) + count / rate
+            return self._busy_until - now
 
     def sent(self, count: int) -> None:
         with self._lock:

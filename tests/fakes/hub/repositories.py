@@ -46,6 +46,9 @@ class Repositories:
     def __init__(self, root: Path, lfs_bytes: int) -> None:
         self.root = root
         self.lfs_bytes = lfs_bytes
+        #: whether nothing changes any more: then a model is looked through once, and not for every request
+        self.frozen = False
+        self._trees: dict[Path, Tree] = {}
         self._hashes: dict[tuple[str, int, int], tuple[str, str]] = {}
         self._lock = threading.Lock()
 
@@ -73,6 +76,13 @@ class Repositories:
         return None
 
     def _read(self, directory: Path) -> Tree:
+        if self.frozen and directory in self._trees:
+            return self._trees[directory]
+        tree = self._look(directory)
+        self._trees[directory] = tree
+        return tree
+
+    def _look(self, directory: Path) -> Tree:
         blobs: dict[str, Blob] = {}
         for base, dirs, names in os.walk(directory):
             dirs.sort()

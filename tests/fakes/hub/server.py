@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -21,7 +22,7 @@ MODEL = r"(?P<id>[^/]+(?:/[^/]+)?)"
 CHUNK_BYTES = 64 << 10
 QUICK_BYTES = 4 << 20
 #: faults for which the content goes through our hands
-FAULTS_OF_CONTENT = {"cut", "stall", "rate", "flip", "length"}
+FAULTS_OF_CONTENT = {"cut", "stall", "rate", "shared_rate", "flip", "length", "trickle"}
 MODELSCOPE_CAP = 3000
 
 
@@ -148,10 +149,16 @@ class Handler(BaseHTTPRequestHandler):
                     chunk = handle.read(min(CHUNK_BYTES, left, until - done))
                     if fault.get("flip") and not done:
                         chunk = chunk[:-1] + bytes([chunk[-1] ^ 1])
+                    if "trickle" in fault:
+                        chunk = chunk[:1]
+                        handle.seek(offset + done + 1)
+                        time.sleep(fault["trickle"])
                     self.wfile.write(chunk)
                     done += len(chunk)
                     left -= len(chunk)
                     self.server.control.sent(len(chunk))
+                    if "shared_rate" in fault:
+                        time.sleep(self.server.control.turn(len(chunk), fault["shared_rate"]))
                     if "rate" in fault:
                         time.sleep(max(0.0, done / fault["rate"] - (time.monotonic() - begun)))
             self.wfile.flush()
@@ -238,12 +245,18 @@ class Handler(BaseHTTPRequestHandler):
     def hf_entry(self, blob: Blob) -> dict[str, Any]:
         entry: dict[str, Any] = {"type": "file", "oid": blob.git_sha1, "size": blob.size, "path": self.listed(blob)}
         if blob.lfs:
-            entry["lfs"] = {"oid": blob.sha256, "size": blob.size, "pointerSize": 134}
+            entry["lfs"] = {"oid": self.said(blob), "size": blob.size, "pointerSize": 134}
         return entry
 
     def listed(self, blob: Blob) -> str:
         replace = self.fault.get("replace", {})
         return replace["new"] if replace.get("old") == blob.path else blob.path
+
+    def said(self, blob: Blob) -> str:
+        """The SHA-256 that a list gives."""
+        if self.fault.get("lost") == blob.path:
+            return hashlib.sha256(b"").hexdigest()
+        return hashlib.sha256(b"other").hexdigest() if self.fault.get("other_hash") == blob.path else blob.sha256
 
     def hf_content(self, id: str, rev: str, path: str) -> None:
         tree = self.hf_find(id, rev)
@@ -350,7 +363,7 @@ class Handler(BaseHTTPRequestHandler):
             "Name": path.rpartition("/")[2],
             "Type": "blob",
             "Revision": commit,
-            "Sha256": blob.sha256,
+            "Sha256": self.said(blob),
             "Size": blob.size,
             "IsLFS": blob.lfs,
             "Mode": "33188",
