@@ -11,9 +11,8 @@ from typing import Any
 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv import cache
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.weights import stored
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.weights import parameters
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.info import read_model
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import Model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.shape import Shape
 
 from tests.bench.plan_rows import DATA, config
@@ -26,7 +25,7 @@ class Answer:
     row: dict[str, Any]
     config: dict[str, Any]
     tokens: int | None
-    weights: int | None
+    parameters: int | None
     why: str = ""
 
 
@@ -36,18 +35,17 @@ def rows() -> list[dict[str, Any]]:
 
 def answers() -> list[Answer]:
     """All rows; ``why`` is empty where ours is equal."""
-    weights: dict[str, int | None] = {}
     out = []
     for row in rows():
         document = config(row["model"])
         assert document is not None, row["model"]
         for section in (document, document.get("text_config") or {}):
             section.pop("quantization_config", None)
-        out.append(_answer(row, document, weights))
+        out.append(_answer(row, document))
     return out
 
 
-def _answer(row: dict[str, Any], document: dict[str, Any], weights: dict[str, int | None]) -> Answer:
+def _answer(row: dict[str, Any], document: dict[str, Any]) -> Answer:
     shape = Shape(
         version=(0, 32, 0),
         tokens=row["max_num_batched_tokens"],
@@ -57,27 +55,21 @@ def _answer(row: dict[str, Any], document: dict[str, Any], weights: dict[str, in
         async_scheduling=False,
         kernel_block=32,
     )
+    answer = Answer(row, document, None, None)
     try:
         model = read_model(document)
-        if row["model"] not in weights:
-            weights[row["model"]] = _weights(document, model, shape)
+        answer.parameters = parameters(model)
         layout = cache.layout(model, shape)
         needed = cache.needed_bytes(layout, row["max_model_len"], shape)
         pool = cache.pool(layout, row["kv_available_bytes"], row["max_model_len"], shape)
     except PlanError as error:
-        return Answer(row, document, None, weights.get(row["model"]), str(error))
+        answer.why = str(error)
+        return answer
     fits = needed <= row["kv_available_bytes"]
-    answer = Answer(row, document, pool.tokens if fits else 0, weights[row["model"]])
+    answer.tokens = pool.tokens if fits else 0
     if fits != row["fits"]:
         answer.why = "fits: %s, vLLM: %s" % (fits, row["fits"])
     elif fits and (pool.num_blocks, pool.tokens) != (row["num_blocks"], row["kv_tokens"]):
         answer.why = "%d blocks, %d tokens; vLLM: %d, %d" % (
             pool.num_blocks, pool.tokens, row["num_blocks"], row["kv_tokens"])  # fmt: skip
     return answer
-
-
-def _weights(document: dict[str, Any], model: Any, shape: Shape) -> int | None:
-    try:
-        return int(stored(Model(config=document), model, shape).total)
-    except PlanError:
-        return None

@@ -85,7 +85,7 @@ def environment(folder: Path) -> Path:
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         venv.EnvBuilder(with_pip=True, clear=True).create(folder)
-        subprocess.run([python, "-m", "pip", "install", "-q", *PACKAGES], check=True, stdout=sys.stderr)
+        subprocess.run([python, "-m", "pip", "install", "-qqq", *PACKAGES], check=True, stdout=sys.stderr)
         (folder / "ready").write_text("")
     return python
 

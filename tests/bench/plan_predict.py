@@ -12,10 +12,9 @@ from typing import Any
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import releases
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.layout.batch import batch_defaults
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.accounting import gpu_memory, rank_parts
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.cards import reserved_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.weights import rank_bytes, stored
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.info import ModelInfo, read_model
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import Request, parse_request
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import parse_request
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.shape import Shape
 
 from tests.bench.plan_rows import GIB, Row
@@ -39,7 +38,7 @@ class Prediction:
 
 def predict(row: Row) -> Prediction:
     """Raises PlanError or InvalidRequest where the planner refuses the model."""
-    request = _request(row)
+    request = parse_request(row.request)
     deployment = request.deployments[0]
     args = dict(deployment.engine_args)
     version, _warning = releases.resolve(request.vllm_version)
@@ -67,18 +66,6 @@ def predict(row: Row) -> Prediction:
         out.own_pool = gpu_memory(gpu, utilization, rank_parts(weights, model, shape), shape).kv_available / GIB
     out.observed_pool = _observed_pool(row, out)
     return out
-
-
-def _request(row: Row) -> Request:
-    raw = dict(row.request)
-    raw["gpus"] = [_known(entry) for entry in raw["gpus"]]
-    return parse_request(raw)
-
-
-def _known(entry: dict[str, Any]) -> dict[str, Any]:
-    if "memory_usable_bytes" in entry or "memory_reserved_bytes" in entry:
-        return entry
-    return dict(entry, memory_reserved_bytes=reserved_bytes(entry["name"], entry["memory_total_bytes"]))
 
 
 def _shape(args: dict[str, Any], version: Any, model: ModelInfo, gpu: Any) -> Shape:

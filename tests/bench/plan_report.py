@@ -14,7 +14,7 @@ from tests.bench.plan_oracle import Answer
 from tests.bench.plan_peers import PUBLISHED
 from tests.bench.plan_predict import Prediction
 from tests.bench.plan_refusals import Outcome
-from tests.bench.plan_rows import GIB
+from tests.bench.plan_row_facts import GUESSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "planner.md"
 BEGIN, END = "<!-- BEGIN accuracy -->", "<!-- END accuracy -->"
@@ -47,9 +47,10 @@ def summary(
 
 def _ours(figures: Figures, oracle: list[Answer], refused: Outcome) -> dict[str, Any]:
     out: dict[str, Any] = {"oracle rows": len(oracle), "oracle rows that differ": sum(1 for a in oracle if a.why)}
-    exact = {a.row["model"]: (a.weights, a.row["weight_bytes"]) for a in oracle}
-    out.update(_named("exact parameters", error((w and w / GIB, e / GIB) for w, e in exact.values())))
-    seen = [(p.weights, p.row.observed.get("weights")) for p in figures.predictions]
+    exact = {a.row["model"]: (a.parameters, a.row["params"]) for a in oracle}
+    out["models of the oracle"] = len(exact)
+    out["models whose parameters differ"] = sum(1 for said, read in exact.values() if said != read)
+    seen = [(p.weights, p.row.observed.get("weights")) for p in figures.predictions if p.row.number not in GUESSED]
     out.update(_named("weights from the configuration", error(seen)))
     out["weights of readings that the configuration does not give"] = sum(
         1 for said, read in seen if said is None and read is not None
@@ -59,16 +60,17 @@ def _ours(figures: Figures, oracle: list[Answer], refused: Outcome) -> dict[str,
     out.update(_named("activation of all models", error(_activation(figures.predictions))))
     for name, ours in SETS:
         chosen = [p for p in figures.predictions if p.row.ours == ours]
+        own = [p for p in chosen if p.row.number not in GUESSED]
         out.update(_named("pool %s" % name, error((p.pool, p.observed_pool) for p in chosen)))
-        out.update(_named("pool with our weights %s" % name, error((p.own_pool, p.observed_pool) for p in chosen)))
+        out.update(_named("pool with our weights %s" % name, error((p.own_pool, p.observed_pool) for p in own)))
         stated = [p for p in chosen if not p.row.assumed]
         out.update(_named("pool %s, release stated" % name, error((p.pool, p.observed_pool) for p in stated)))
     for release in sorted({p.shape.version[:2] for p in figures.predictions if p.shape.version >= (0, 20)}):
         chosen = [p for p in figures.predictions if p.shape.version[:2] == release]
         out.update(_named("pool release %d.%d" % release, error((p.pool, p.observed_pool) for p in chosen)))
-    out["refusals refused"] = len(refused.refused)
+    out["refusals"] = len(refused.refused) + len(refused.missed)
     out["refusals not refused"] = len(refused.missed)
-    out["started ones planned"] = refused.planned
+    out["started ones"] = refused.planned + len(refused.wrong)
     out["started ones refused"] = len(refused.wrong)
     return out
 
@@ -157,11 +159,48 @@ def write_docs(summary: dict[str, Any]) -> None:
 
 
 def markdown(summary: dict[str, Any]) -> str:
+    """The figures that matter, ours beside the peers'; an empty cell where a peer has no such figure."""
     peers = list(summary["peers"])
-    lines = ["| | planner | " + " | ".join(peers) + " |", "|-|-|" + "-|" * len(peers)]
-    for name, value in summary["ours"].items():
-        if "median" in name:
+    lines = ["| | readings | planner | " + " | ".join(peers) + " |", "|-|-|-|" + "-|" * len(peers)]
+    for label, name in _SHOWN + _releases(summary["ours"]):
+        if name not in summary["ours"]:
             continue
+        count = summary["ours"].get(name.rsplit(",", 1)[0] + ", readings", "")
+        count = summary["ours"].get(_COUNTS.get(name, ""), count)
         others = [str(summary["peers"][peer].get(name, "")) for peer in peers]
-        lines.append("| %s | %s | %s |" % (name, value, " | ".join(others)))
+        lines.append("| %s | %s | %s | %s |" % (label, count, summary["ours"][name], " | ".join(others)))
     return "\n".join(lines)
+
+
+def _releases(ours: dict[str, Any]) -> list[tuple[str, str]]:
+    names = [name for name in ours if name.startswith("pool release") and name.endswith("mean GiB")]
+    return [("KV pool, release %s: mean GiB off" % name.split()[2].rstrip(","), name) for name in names]
+
+
+_COUNTS = {
+    "oracle rows that differ": "oracle rows",
+    "models whose parameters differ": "models of the oracle",
+    "refusals not refused": "refusals",
+    "started ones refused": "started ones",
+}
+_SHOWN = [
+    ("KV cache: rows of vLLM's own arithmetic that differ", "oracle rows that differ"),
+    ("parameters from config.json: models that differ from vLLM's own count", "models whose parameters differ"),
+    ("weights from config.json alone, mean % off the logs", "weights from the configuration, mean %"),
+    ("the same, mean GiB", "weights from the configuration, mean GiB"),
+    ("activation peak of text models: mean GiB off", "activation of text models, mean GiB"),
+    ("the same, mean %", "activation of text models, mean %"),
+    ("activation peak of all models: mean GiB off", "activation of all models, mean GiB"),
+    ("KV pool, H100 with 0.19.0: mean GiB off", "pool H100 0.19.0, mean GiB"),
+    ("the same, worst GiB", "pool H100 0.19.0, worst GiB"),
+    ("the same, mean %", "pool H100 0.19.0, mean %"),
+    ("the same with weights from config.json: mean GiB", "pool with our weights H100 0.19.0, mean GiB"),
+    ("KV pool, other cards and releases: mean GiB off", "pool others, mean GiB"),
+    ("the same, median GiB", "pool others, median GiB"),
+    ("the same, worst GiB", "pool others, worst GiB"),
+    ("the same, mean %", "pool others, mean %"),
+    ("the same with weights from config.json: mean GiB", "pool with our weights others, mean GiB"),
+    ("the same, release stated by the source: mean GiB", "pool others, release stated, mean GiB"),
+    ("published refusals of vLLM that are planned", "refusals not refused"),
+    ("engines that started and are refused", "started ones refused"),
+]

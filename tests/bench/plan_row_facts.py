@@ -113,10 +113,10 @@ MODELS = {
 #: prints (the split of its figures, what it counts) or the nearest that the collection knows
 VERSIONS = {
     "1": "0.8.5.post1", "2": "0.8.5.post1", "46": "0.15.0", "47": "0.10.2", "53": "0.28.0", "54": "0.27.1",
-    "63": "0.28.0", "68": "0.27.1", "70": "0.28.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
+    "63": "0.28.0", "68": "0.27.1", "70": "0.29.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
     "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0", "113": "0.20.2", "119": "0.19.0",
     "120": "0.20.2", "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
-    "r0": "0.11.0", "r5": "0.16.0",
+    "r0": "0.11.0", "r5": "0.20.0", "r15": "0.11.0", "r21": "0.10.2",
 }  # fmt: skip
 #: row -> why it cannot be compared
 LEFT_OUT = {
@@ -140,6 +140,7 @@ LEFT_OUT = {
     "r36": "neither model nor utilisation is recorded",
     "r24": "a private vision model", "r25": "a private vision model",
     "r11": "the model is not named", "r14": "neither model nor card is named", "r43": "the model is not named",
+    "r12": "one card in each of two hosts",
     "r8": "adapters whose rank is not stated", "r20": "adapters whose rank is not stated",
 }  # fmt: skip
 #: row -> what else its figures show: the batch (the peak is that of 8192 tokens, the offline class's, to 0.02
@@ -151,3 +152,5 @@ SHOWN: dict[str, dict[str, str]] = {
     "92": {"notes": "WSL"},
     "r0": {"notes": "WSL"},
 }
+#: rows whose quantised configuration is a guess: their weights are not compared
+GUESSED = frozenset((53, 63))

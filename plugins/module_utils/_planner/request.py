@@ -13,6 +13,7 @@ from typing import Any, Mapping
 
 from . import values
 from .errors import InvalidRequest
+from .memory.cards import reserved_bytes
 
 _GPU_FACTS = ("uuid", "display", "processes", "mig", "ecc", "numa_node", "pci", "pci_bus_id", "persistence", "state")
 _MAX_SIZE = 2**50
@@ -227,7 +228,10 @@ def _gpu(raw: Any, path: str, units: frozenset[str]) -> Gpu:
         # What CUDA sees is the card less what its firmware and driver keep for themselves.
         if size["memory_total_bytes"] is None:
             raise InvalidRequest("%s needs memory_usable_bytes or memory_total_bytes" % path)
-        usable = size["memory_total_bytes"] - (size["memory_reserved_bytes"] or 0)
+        reserved = size["memory_reserved_bytes"]
+        if reserved is None and isinstance(data["name"], str):
+            reserved = reserved_bytes(data["name"], size["memory_total_bytes"])
+        usable = size["memory_total_bytes"] - (reserved or 0)
     if usable <= 0:
         raise InvalidRequest("%s has no usable memory" % path)
     free = size["memory_free_bytes"]

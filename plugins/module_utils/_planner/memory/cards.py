@@ -7,7 +7,10 @@
 
 from __future__ import annotations
 
-from ..request import Gpu
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..request import Gpu
 
 MIB = 2**20
 GIB = 2**30

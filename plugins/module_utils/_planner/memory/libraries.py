@@ -21,8 +21,9 @@ _MODULES = int(
 _SAMPLER_PER_SM = int(1.45 * MIB)
 _SORT_HOPPER = int(0.07 * GIB)
 # FIT: NCCL's and the all-reduce kernels' buffers of two ranks. Boards with NVLink: 0.55 GiB in all (0.11), 2.07 (0.19:
-# from 0.17 on all-reduce and norm are one kernel with a workspace). Cards without: 0.5 to 1.3 (two 3090, L4s).
-_NVLINK_OLD, _NVLINK, _PCIE = int(0.45 * GIB), int(1.82 * GIB), int(1.0 * GIB)
+# from 0.17 on all-reduce and norm are one kernel with a workspace). Cards without: 1.1 to 1.8 (two and four L4), 0.6
+# on two 3090 under Windows.
+_NVLINK_OLD, _NVLINK, _PCIE = int(0.45 * GIB), int(1.82 * GIB), int(1.25 * GIB)
 _NVLINK_EACH = int(0.03 * GIB)  # FIT: for each further rank (2.07 at two, 2.13 at four)
 # FIT: on a card that shares the host's memory vLLM looks at what the host has free, so the process itself counts (one
 # reading of a GB10).

@@ -25,8 +25,8 @@ def logits_bytes(model: ModelInfo, shape: Shape) -> int:
     rows, width = shape.seqs, shape.width
     if second_runner(model, shape):
         # A dummy batch asks for no penalties, no top-k and no top-p, so only the logits themselves exist; with several
-        # ranks each one's share beside the gathered whole, with a soft cap one more copy.
-        copies = width + (width / shape.tensor if shape.tensor > 1 else 0)
+        # ranks each one's share, all of them gathered and these put in order; with a soft cap one more copy.
+        copies = width * (2 + 1 / shape.tensor) if shape.tensor > 1 else float(width)
         copies += width if model.config.get("final_logit_softcapping") else 0
         return int(rows * model.vocab * copies)
     if shape.version < (0, 17) or rows < 8:
