@@ -3,144 +3,82 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # This module util is PRIVATE to the collection.
 
-"""Weights of a model in bytes, for all ranks together and for one of them."""
+"""Weights of a model in bytes as vLLM holds them: those of one rank of a stage, and of all ranks together.
+
+They come from the headers of the checkpoint (``tensors``), from a figure of the request (``weights_bytes``) or from the
+architecture in ``config``, in this order.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from ..errors import PlanError
-from ..model.info import MLA, ModelInfo
+from ..model.info import ModelInfo
 from ..request import Model
 from ..shape import Shape
+from . import weights_config, weights_tensors
+from .weights_formats import up
+from .weights_tables import rotary_bytes
 
-TENSOR_BYTES = {
-    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2,
-    "F8_E4M3": 1, "F8_E5M2": 1, "F8_E8M0": 1, "I8": 1, "U8": 1, "BOOL": 1,
-}  # fmt: skip
+__all__ = ["Weights", "parameters", "rank_bytes", "round_up", "stored"]
 
 
 def round_up(value: int, multiple: int) -> int:
-    return -(-value // multiple) * multiple
-
-
-# Bits a linear weight takes when vLLM quantises a plain checkpoint while it loads, scales included where they count.
-ONLINE_BITS = {
-    "fp8": 8.0, "fp8_per_tensor": 8.0, "fp8_per_block": 8.0, "fp8_per_channel": 8.0,
-    "int8_per_channel_weight_only": 8.0, "mxfp8": 8.25, "mxfp4": 4.25, "nvfp4_per_token": 4.5,
-}  # fmt: skip
+    return up(value, multiple)
 
 
 class Weights(NamedTuple):
-    """Bytes of all weights as loaded, and where the figure comes from: tensors, weights_bytes or config."""
+    """Bytes of one copy of the model over all its ranks, and where the figure comes from.
+
+    ``origin`` is tensors, weights_bytes or config; ``stages`` the bytes of one rank of each pipeline stage.
+    """
 
     total: int
     origin: str
+    stages: tuple[int, ...]
 
 
 def stored(request: Model, model: ModelInfo, shape: Shape) -> Weights:
-    """Weights of all ranks together, with the type and the online quantisation of ``shape``.
+    """Weights with the type, the layout and the online quantisation of ``shape``.
 
-    ``weights_bytes`` of a request are as loaded already; the rest describes the checkpoint.
+    Raises ``plan.weights_unknown`` where nothing tells, ``plan.unsupported_dtype`` for a tensor of an unknown type.
     """
-    total, origin = _stored_bytes(request, model)
-    if origin == "weights_bytes" or model.quantization is not None:
-        return Weights(total, origin)
-    bits = ONLINE_BITS.get(shape.quantization or "")
-    if bits is not None:
-        kept = unquantised_parameters(model) * model.dtype_bytes
-        total = kept + int((total - kept) / model.dtype_bytes * bits / 8)
-    if shape.width != model.dtype_bytes:
-        total = total * shape.width // model.dtype_bytes
-    return Weights(total, origin)
-
-
-def unquantised_parameters(model: ModelInfo) -> int:
-    """Parameters that online quantisation leaves alone: embeddings, the head and norms."""
-    embeddings = round_up(model.vocab, 64) * model.hidden * (1 if model.tied else 2)
-    return embeddings + (2 * len(model.layers) + 1) * model.hidden
-
-
-def _stored_bytes(request: Model, model: ModelInfo) -> tuple[int, str]:
     if request.tensors is not None:
-        return _from_tensors(request.tensors, model), "tensors"
+        sizes = tuple(
+            weights_tensors.stage_bytes(request.tensors, model, shape, stage) for stage in range(shape.pipeline)
+        )
+        return Weights(sum(sizes) * shape.tensor, "tensors", sizes)
     if request.weights_bytes is not None:
-        return request.weights_bytes, "weights_bytes"
-    if model.quantization is not None:
-        raise PlanError(
-            "plan.weights_unknown",
-            "The checkpoint is quantised (%s) and neither its tensors nor their bytes are known." % model.quantization,
-            ("Give model.tensors or model.weights_bytes (model_info reads both).",),
-        )
-    return parameters(model) * model.dtype_bytes, "config"
+        return _given(request.weights_bytes, model, shape)
+    weights_config.check_known(model)
+    sizes = tuple(weights_config.stage_bytes(model, shape, stage) for stage in range(shape.pipeline))
+    return Weights(sum(sizes) * shape.tensor, "config", sizes)
 
 
-def _from_tensors(tensors: tuple[tuple[str, str, tuple[int, ...]], ...], model: ModelInfo) -> int:
-    total = 0
-    for name, dtype, shape in tensors:
-        if model.tied and name.endswith("lm_head.weight"):
-            continue  # a tied head is the embedding itself, even where the checkpoint stores it twice
-        width = TENSOR_BYTES.get(dtype.upper())
-        if width is None:
-            raise PlanError("plan.unsupported_dtype", "Tensor '%s' has the unknown element type %s." % (name, dtype))
-        if dtype.upper() in ("F32", "F64", "F16", "BF16") and model.quantization is None:
-            width = model.dtype_bytes  # loaded in the model's own type
-        elements = 1
-        for size in shape:
-            elements *= size
-        total += elements * width
-    return total
+def _given(total: int, model: ModelInfo, shape: Shape) -> Weights:
+    """``weights_bytes`` is what all ranks of one copy hold as loaded: each stage has its part of it.
 
-
-def parameters(model: ModelInfo) -> int:
-    """Parameters that vLLM creates for ``model`` (embeddings padded to 64), from its architecture."""
-    if model.family in MLA:
-        raise PlanError(
-            "plan.weights_unknown",
-            "The weights of models of type '%s' cannot be derived from their config." % model.family,
-            ("Give model.tensors or model.weights_bytes (model_info reads both).",),
-        )
-    hidden, head_dim = model.hidden, model.head_dim
-    vocab = round_up(model.vocab, 64)
-    q_width, kv_width = model.heads * head_dim, model.kv_heads * head_dim
-    attention = hidden * (q_width + 2 * kv_width) + q_width * hidden
-    if model.attention_bias:
-        attention += q_width + 2 * kv_width
-        if model.family not in ("qwen2", "qwen2_moe"):
-            attention += hidden
-    if model.family == "gpt_oss":
-        attention += model.heads  # attention sinks
-    if model.qk_norm:
-        attention += 2 * head_dim
-    norms = 2 * hidden * (2 if model.family in ("gemma2", "gemma3_text", "glm4") else 1)
-    layers = len(model.layers)
-    total = layers * (attention + norms) + (layers - model.moe_layers) * 3 * hidden * model.intermediate
-    if model.experts:
-        expert = 3 * hidden * model.moe_intermediate
-        router = hidden * model.experts
-        if model.family == "gpt_oss":
-            expert += 2 * model.moe_intermediate + hidden
-            router += model.experts
-        shared = 3 * hidden * model.shared_intermediate
-        if model.family == "qwen2_moe":
-            shared += hidden  # the gate of the shared expert
-        total += model.moe_layers * (model.experts * expert + router + shared)
-    return total + vocab * hidden * (1 if model.tied else 2) + hidden
+    The parts are as the architecture has them, so that a first stage holds the embedding and a last one the head.
+    """
+    alone = replace(shape, data=1) if shape.data > 1 else shape
+    parts = [weights_config.stage_bytes(model, alone, stage) for stage in range(shape.pipeline)]
+    whole = sum(parts) * shape.tensor
+    if shape.data > 1:
+        parts = [weights_config.stage_bytes(model, shape, stage) for stage in range(shape.pipeline)]
+    tables = rotary_bytes(model, shape)
+    if whole <= 0:
+        even = tuple(total // (shape.tensor * shape.pipeline) for _stage in parts)
+        return Weights(total, "weights_bytes", even)
+    sizes = tuple(max(tables, total * part // whole) for part in parts)
+    return Weights(total, "weights_bytes", sizes)
 
 
 def rank_bytes(weights: Weights, model: ModelInfo, shape: Shape, stage: int = 0) -> int:
-    """Bytes on one rank. ``weights_bytes`` of a request are a sum over ranks; the rest describes the checkpoint.
+    """Bytes of one rank of pipeline ``stage``."""
+    return weights.stages[min(stage, len(weights.stages) - 1)]
 
-    A checkpoint is divided but for the norms and the KV heads that must be repeated, and each rank adds its table of
-    rotary angles.
-    """
-    total, ranks = weights.total, shape.tensor
-    if weights.origin == "weights_bytes":
-        return total // ranks
-    rotary = (model.max_model_len or 0) * model.head_dim * model.dtype_bytes
-    if ranks == 1:
-        return total + rotary
-    if ranks > model.kv_heads and model.family not in MLA:
-        total += len(model.layers) * 2 * model.hidden * model.head_dim * (ranks - model.kv_heads) * model.dtype_bytes
-    copied = (len(model.layers) * 2 + 1) * model.hidden * model.dtype_bytes
-    return (total - copied) // ranks + copied + rotary
+
+def parameters(model: ModelInfo) -> int:
+    """Parameters of the whole model, one copy, without tables; a quantised format counts as what it stands for."""
+    return weights_config.parameters(model)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from fnmatch import translate
-from typing import Any, Mapping, NamedTuple, Pattern
+from typing import Any, Callable, Mapping, NamedTuple
 
 _LAYER = re.compile(r"\blayers[.\\]+(\d+)(?!\d)")
 _MAX_PATTERNS = 200_000
+Matcher = Callable[[str], bool]
 
 
 class Scheme(NamedTuple):
@@ -63,12 +64,12 @@ class Quantization:
         self.towers = False  # the towers are quantised too
         self._exact: set[str] = set()
         self._common: list[str] = []
-        self._everywhere: list[Pattern[str]] = []
+        self._everywhere: list[Matcher] = []
         self._by_layer: dict[int, list[str]] = {}
-        self._named: list[tuple[Scheme, set[str], list[Pattern[str]]]] = []
+        self._named: list[tuple[Scheme, set[str], list[Matcher]]] = []
         self._listed: Mapping[str, Any] = {}
         self._listed_prefix: str | None = None
-        self._compiled: dict[tuple[str, ...], list[Pattern[str]]] = {}
+        self._compiled: dict[tuple[str, ...], list[Matcher]] = {}
 
     def ignore(self, entries: Any) -> None:
         """Take a list of names, wildcards and ``re:`` patterns whose modules stay as they are."""
@@ -104,7 +105,7 @@ class Quantization:
     def named(self, scheme: Scheme, targets: Any) -> None:
         """Take one group of compressed-tensors: its format, and the names, patterns or classes it is for."""
         names: set[str] = set()
-        patterns: list[Pattern[str]] = []
+        patterns: list[Matcher] = []
         for entry in targets[:_MAX_PATTERNS] if isinstance(targets, (list, tuple)) else ("Linear",):
             if not isinstance(entry, str):
                 continue
@@ -140,9 +141,20 @@ class Quantization:
             return None
         for scheme, exact, patterns in self._named:
             for path in paths:
-                if path in exact or any(pattern.match("model." + path) for pattern in patterns):
+                if path in exact or any(test(path) for test in patterns):
                     return scheme
         return self.experts if experts else self.default
+
+    def listed_head(self) -> Scheme | None:
+        """The format of the output head where the checkpoint names it among what it quantised."""
+        for name in ("lm_head", "language_model.lm_head", "model.lm_head"):
+            entry = self._listed.get(name)
+            if isinstance(entry, Mapping):
+                return _ALGORITHMS.get(str(entry.get("quant_algo")).upper())
+        for scheme, exact, _patterns in self._named:
+            if "lm_head" in exact:
+                return scheme
+        return None
 
     def _from_list(self, index: int, names: tuple[str, ...]) -> Scheme | None:
         for name in names:
@@ -157,7 +169,7 @@ class Quantization:
         for path in paths:
             if path in self._exact or any(part in path for part in self._common):
                 return True
-            if self._everywhere and any(pattern.match("model." + path) for pattern in self._everywhere):
+            if self._everywhere and any(test(path) for test in self._everywhere):
                 return True
         own = self._by_layer.get(index)
         if not own:
@@ -167,14 +179,13 @@ class Quantization:
             # A listed part of a module (an expert, a projection) stands for the module, as vLLM fuses them.
             self._compiled[key] = [_pattern(entry) for entry in own]
         for name in names:
-            path = "model.layers.N." + name
-            for pattern in self._compiled[key]:
-                if pattern.match(path):
-                    return True
+            path = "layers.N." + name
+            if any(test(path) for test in self._compiled[key]):
+                return True
         return False
 
 
-_COMPILED: dict[str, Pattern[str]] = {}
+_COMPILED: dict[str, Matcher] = {}
 _NEVER = re.compile(r"(?!)")
 
 
@@ -191,25 +202,43 @@ def _bare(name: str) -> str:
     return name
 
 
-def _pattern(entry: str) -> Pattern[str]:
-    """A wildcard, a ``re:`` pattern or a name as a pattern on ``model.layers.<index>.<module>``."""
+def _starting(start: str) -> Matcher:
+    return lambda path: path.startswith(start)
+
+
+def _naming(name: str) -> Matcher:
+    below = name + "."
+    return lambda path: path == name or path.startswith(below)
+
+
+def _pattern(entry: str) -> Matcher:
+    """A wildcard, a ``re:`` pattern or a name as a test of ``layers.<index>.<module>``."""
     found = _COMPILED.get(entry)
     if found is not None:
         return found
-    try:
-        if entry.startswith("re:"):
-            text = entry[3:].replace("layers\\.N", "layers\\.N")
-            made = re.compile(text if text.startswith((".*", "^")) else r"(?:.*\.)?" + text)
-        elif "*" in entry:
-            bare = _bare(entry)
-            made = re.compile(r"(?:.*\.)?" + translate(bare) if not bare.startswith("*") else translate(bare))
+    made: Matcher
+    if entry.startswith("re:"):
+        text = entry[3:]
+        made = _search(text if text.startswith((".*", "^")) else r"(?:.*\.)?" + text)
+    else:
+        bare = _bare(entry)
+        if "*" not in bare:
+            made = _naming(bare)
+        elif bare.find("*") == len(bare) - 1 and "?" not in bare and "[" not in bare:
+            made = _starting(bare[:-1])
         else:
-            made = re.compile(r"(?:.*\.)?" + re.escape(_bare(entry)) + r"(?:\Z|\.)")
-    except re.error:
-        made = _NEVER
+            made = _search(translate(bare))
     if len(_COMPILED) < 20_000:
         _COMPILED[entry] = made
     return made
+
+
+def _search(text: str) -> Matcher:
+    try:
+        match = re.compile(text).match
+    except re.error:
+        match = _NEVER.match
+    return lambda path: match("model." + path) is not None
 
 
 def _text(section: Mapping[str, Any], key: str) -> str:
@@ -222,12 +251,12 @@ def _size(section: Mapping[str, Any], key: str, default: int) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and -1 <= value <= 2**20 else default
 
 
-def read_quantization(config: Mapping[str, Any], outer: Mapping[str, Any]) -> Quantization | None:
+def read_quantization(family: str, config: Mapping[str, Any], outer: Mapping[str, Any]) -> Quantization | None:
     """The quantisation that config.json states, None where there is none."""
     for place in (outer, config):
         section = place.get("quantization_config") or place.get("compression_config")
         if isinstance(section, Mapping):
-            return _read(section)
+            return for_family(_read(section), family, section, config)
     return None
 
 
@@ -248,15 +277,22 @@ def _fp8(method: str, section: Mapping[str, Any]) -> Quantization:
     block = section.get("weight_block_size")
     scheme = FP8
     if isinstance(block, (list, tuple)) and len(block) == 2 and all(isinstance(n, int) and n > 0 for n in block):
-        scale = 1 if _text(section, "scale_fmt") == "ue8m0" and section.get("expert_dtype") else 4
-        scheme = Scheme("fp8_block", 8, int(block[1]), scale, int(block[0]))
+        scheme = Scheme("fp8_block", 8, int(block[1]), 4, int(block[0]))
     elif method == "fbgemm_fp8":
         scheme = FP8_CHANNEL
     out = Quantization(method, scheme, scheme)
-    algorithm = _ALGORITHMS.get(_text(section, "moe_quant_algo").upper())
-    if algorithm is not None:
-        out.experts = algorithm
     return out
+
+
+def for_family(found: Quantization, family: str, section: Mapping[str, Any], config: Mapping[str, Any]) -> Quantization:
+    """DeepSeek V4 says ``fp8`` and means all but the experts: those are MXFP4 unless the config says otherwise."""
+    if family not in ("deepseek_v4", "deepseek_ref") or found.method not in ("fp8", "deepseek_v4_fp8"):
+        return found
+    default = found.default._replace(scale=1) if found.default is not None else None
+    experts = _ALGORITHMS.get(_text(section, "moe_quant_algo").upper())
+    if experts is None:
+        experts = default if _text(config, "expert_dtype") == "fp8" else MXFP4
+    return Quantization(found.method, default, experts)  # what it says to ignore is ignored
 
 
 def _modelopt(method: str, section: Mapping[str, Any]) -> Quantization:
