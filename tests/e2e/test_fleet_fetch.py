@@ -6,123 +6,116 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import re
 import subprocess
-import sys
+import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e.site import Result, Site, start_hosts, start_hub
-from tests.lab import network
+from tests.e2e.fleet import MODEL, STORE, Fleet, make_model
+from tests.e2e.site import Result, start_hosts, start_hub, wait_for
 from tests.lab.lab import REPOSITORY
 from tests.lab.testing import fresh_lab
 
 pytestmark = pytest.mark.lab
 
 HOSTS = ("gpu1", "gpu2", "gpu3")
-MODEL = "gpufleet/padded"
-STORE = "/var/lib/gpufleet/models"
 PAD_BYTES = 48 << 20
-
-
-class Fleet(Site):
-    """Three hosts that want one model, and the hub they see."""
-
-    hub = ""
-
-    def describe_fleet(self, names: tuple[str, ...] = HOSTS, **more: Any) -> None:
-        self.describe(
-            names,
-            {"gpu_hosts": names},
-            vllm_device="cpu",
-            gpufleet_hub_endpoints={"huggingface": [self.hub]},
-            vllm_deployments=[{"name": "tiny", "model": {"id": MODEL, "source": "huggingface"}}],
-            **more,
-        )
-
-    def hub_answers(self, route: str, body: Any = None) -> Any:
-        """A request to the hub, from inside the closed network."""
-        code = (
-            "import sys,urllib.request as u\n"
-            "d=sys.stdin.buffer.read() or None\n"
-            "sys.stdout.write(u.build_opener(u.ProxyHandler({})).open(u.Request(sys.argv[1],d),timeout=20)"
-            ".read().decode())"
-        )
-        command = [*network.prefix(self.lab), sys.executable, "-IS", "-c", code, self.hub + route]
-        text = "" if body is None else json.dumps(body)
-        return json.loads(subprocess.run(command, input=text, check=True, text=True, stdout=subprocess.PIPE).stdout)
-
-    def sent(self) -> int:
-        """Bytes of file content that the hub has sent since the last reset."""
-        return int(self.hub_answers("/__log")["sent_bytes"])
-
-    def forget(self, *names: str) -> None:
-        """Hosts without models, and a hub that remembers nothing."""
-        for name in names or HOSTS:
-            self.inside(name, "rm", "-rf", STORE)
-        self.hub_answers("/__reset", {})
-        self.hub_answers("/__faults", [])
-
-    def slow(self, rate: int) -> None:
-        """Let the hub send large files at so many bytes per second to each who asks."""
-        self.hub_answers("/__faults", [{"match": "/cdn/|padding", "rate": rate}])
-
-    def whole(self, name: str) -> bool:
-        command = f"cd {STORE}/{MODEL}/*/ && test -f .gpufleet.json && sha256sum padding.bin | cut -c1-64"
-        return self.inside(name, "sh", "-c", command) == self.digest
-
-    def traces(self, name: str) -> str:
-        """What is left of servers on a host: units, processes, folders."""
-        folders = "/run/gpufleet-peer* /run/credentials/gpufleet-peer* /run/private/gpufleet-peer* /tmp/gpufleet-peer*"
-        command = f"systemctl list-units --all --no-legend --plain 'gpufleet-peer*'; ls -d {folders} 2>/dev/null; true"
-        running = self.inside(name, "ps", "-eo", "args", "-ww").splitlines()
-        return self.inside(name, "sh", "-c", command) + "".join(each for each in running if "gpufleet-peer" in each)
-
-    digest = ""
-
-
-def make_model(root: Path) -> None:
-    subprocess.run([sys.executable, "-m", "tests.fakes.models", "tiny", str(root / MODEL)], cwd=REPOSITORY, check=True)
-    (root / MODEL / "padding.bin").write_bytes(random.Random("padding").randbytes(PAD_BYTES))
+# The server's own file list names no paths: what it serves is asked for by these two hashes.
+ASK = """
+import hashlib, http.client, sys
+address, port, token, name, commit = sys.argv[1:]
+key = hashlib.sha256(("%s@%s" % (name, commit)).encode()).hexdigest()
+file = hashlib.sha256(b"padding.bin").hexdigest()
+link = http.client.HTTPConnection(address, int(port), timeout=20)
+link.request("GET", "/v1/%s/%s" % (key, file), headers={"Authorization": "Bearer " + token, "Range": "bytes=0-9"})
+print(link.getresponse().status)
+"""
 
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    import hashlib
-
     root = tmp_path_factory.mktemp("hub")
-    make_model(root)
+    digest = make_model(root, random.Random("padding").randbytes(PAD_BYTES))
     with fresh_lab("e2e-fleet-fetch") as lab:
         start_hosts(lab, HOSTS, net="bridge")
         fleet = Fleet(lab, tmp_path_factory.mktemp("fleet"), [])
-        fleet.hub = start_hub(lab, root, bridge=True)
-        fleet.digest = hashlib.sha256((root / MODEL / "padding.bin").read_bytes()).hexdigest()
-        fleet.describe_fleet()
+        fleet.hub, fleet.digest = start_hub(lab, root, bridge=True), digest
+        fleet.describe_fleet(HOSTS)
         yield fleet
 
 
 @pytest.fixture(scope="module")
 def size(fleet: Fleet) -> int:
-    """Bytes of the model."""
-    listed = fleet.hub_answers(f"/api/models/{MODEL}/tree/main?recursive=true")
-    return sum(each["size"] for each in listed if each["type"] == "file")
+    return fleet.size()
 
 
 @pytest.fixture(scope="module")
 def once(fleet: Fleet, size: int) -> Result:
     """The first run, talkative."""
-    fleet.forget()
+    fleet.forget(*HOSTS)
     return fleet.run("fetch_models", "-vvv").must_pass()
 
 
+def slow(fleet: Fleet, rate: float) -> None:
+    """Let the hub send at so many bytes per second to all together."""
+    fleet.hub_answers("/__faults", [{"match": "/cdn/|/resolve/", "shared_rate": rate}])
+
+
+class Running:
+    """fetch_models.yml in the background."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.log = fleet.folder / "running.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                fleet.command("playbooks/fetch_models.yml"), cwd=REPOSITORY, env=fleet.environment(), text=True,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)  # fmt: skip
+
+    def end(self) -> Result:
+        return Result(self.process.wait(), self.log.read_text())
+
+    def kill(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, 9)
+        self.process.wait()
+
+    def until_host_has(self, name: str, least: int) -> None:
+        """Wait until so many bytes of the large file are on their way on a host."""
+        command = f"cat {STORE}/.work/*/progress.json 2>/dev/null || true"
+
+        def has() -> bool:
+            assert self.process.poll() is None, self.log.read_text()[-3000:]
+            text = self.fleet.inside(name, "sh", "-c", command)
+            return bool(text) and json.loads(text)["done_bytes"] >= least
+
+        wait_for(has, 120)
+
+
+@pytest.fixture
+def running(fleet: Fleet) -> Iterator[list[Running]]:
+    """Playbooks that a test starts; none is left."""
+    started: list[Running] = []
+    yield started
+    for each in started:
+        each.kill()
+
+
+def server_of(fleet: Fleet, name: str) -> int:
+    """PID of the server on a host, as seen there."""
+    return int(json.loads(fleet.inside(name, "sh", "-c", "cat /run/gpufleet-peer-*/ready.json"))["pid"])
+
+
 def test_check_mode_says_who_would_fetch_from_whom_and_how_much(fleet: Fleet, size: int) -> None:
-    fleet.forget()
+    fleet.forget(*HOSTS)
     result = fleet.run("fetch_models", "--check").must_pass()
-    for said in (f"fetches {MODEL}", f"{size} bytes from {fleet.hub}", "bytes from gpu1", "bytes from gpu2"):
-        assert said in result.output, result.output[-3000:]
+    said = re.sub(r"\s+", " ", result.output)
+    for words in (f"fetches {MODEL}", f"{size} bytes from {fleet.hub}", "bytes from gpu1,", "bytes from gpu2,"):
+        assert words in said, result.output[-3000:]
     assert fleet.sent() < 0.1 * size
     assert fleet.inside("gpu1", "sh", "-c", f"ls {STORE} 2>/dev/null; true") == ""
 
@@ -132,10 +125,15 @@ def test_the_hub_sends_the_model_once(fleet: Fleet, once: Result, size: int) -> 
     assert fleet.sent() <= 1.1 * size
 
 
+def test_progress_is_told_per_host(fleet: Fleet, once: Result) -> None:
+    for name in HOSTS:
+        assert re.search(rf"^{name} \| model_snapshot \| 5\d MB of 5\d MB \| done$", once.output, re.M)
+
+
 def test_nothing_of_it_is_left_when_the_play_is_over(fleet: Fleet, once: Result) -> None:
     for name in HOSTS:
         assert fleet.traces(name) == ""
-        assert fleet.inside(name, "sh", "-c", "ls ~/.ansible_async 2>/dev/null | grep -v '^$'; true") == ""
+        assert fleet.inside(name, "sh", "-c", "ls ~/.ansible_async 2>/dev/null; true") == ""
 
 
 def test_a_second_run_changes_nothing_and_opens_nothing(fleet: Fleet, once: Result) -> None:
@@ -145,6 +143,7 @@ def test_a_second_run_changes_nothing_and_opens_nothing(fleet: Fleet, once: Resu
 
 
 def test_who_has_the_model_serves_it_and_the_hub_is_not_asked_for_it(fleet: Fleet, once: Result, size: int) -> None:
+    """Also with one fork."""
     fleet.forget("gpu1", "gpu3")
     result = fleet.run("fetch_models", "--forks", "1").must_pass()
     assert f"has {MODEL}" in result.output
@@ -153,6 +152,73 @@ def test_who_has_the_model_serves_it_and_the_hub_is_not_asked_for_it(fleet: Flee
 
 
 def test_with_hub_each_host_asks_the_hub(fleet: Fleet, once: Result, size: int) -> None:
-    fleet.forget()
+    fleet.forget(*HOSTS)
     fleet.run("fetch_models", variables={"gpufleet_fetch_from": "hub"}).must_pass()
     assert 2.9 * size < fleet.sent() < 3.3 * size
+
+
+def test_one_neighbour_dies_another_lies_and_strangers_get_nothing(
+    fleet: Fleet, once: Result, size: int, running: list[Running]
+) -> None:
+    """The server of gpu2 is killed half way; gpu1, from whom gpu3 takes the rest, is what the hub sends.
+
+    Meanwhile a wrong token gets 403, nothing listens on other addresses, the token is in no list of processes, and
+    status.yml, from a second terminal, tells how far each host is.
+    """
+    fleet.forget(*HOSTS)
+    slow(fleet, 3e6)
+    run = Running(fleet)
+    running.append(run)
+    run.until_host_has("gpu3", size // 4)
+    port = json.loads(fleet.inside("gpu1", "sh", "-c", "cat /run/gpufleet-peer-*/ready.json"))["port"]
+    commit = fleet.inside("gpu1", "sh", "-c", f"ls {STORE}/.work").rpartition("--")[2]
+    address = fleet.lab.host("gpu1")["address"]
+    assert fleet.inside("gpu2", "python3", "-c", ASK, address, str(port), "wrong", MODEL, commit) == "403"
+    listening = fleet.inside("gpu1", "ss", "-Hltn", f"sport = :{port}").split()[3]
+    assert listening == f"{address}:{port}"
+    told = fleet.run("status").must_pass()
+    assert re.search(r"download +\d+ MB of 5\d MB \(\d+ %\) +\d.* [kM]?B/s", told.output), told.output
+    fleet.inside("gpu2", "kill", "-9", str(server_of(fleet, "gpu2")))
+    result = run.end().must_pass()
+    assert all(fleet.whole(name) for name in HOSTS)
+    assert fleet.sent() <= 1.1 * size
+    taken = re.search(
+        r'"gpu1": \{"bytes": (\d+), "dropped": ""\}, "gpu2": \{"bytes": \d+, "dropped": "[^"]+"', result.output
+    )
+    assert taken is not None, result.output[-4000:]
+    assert all(fleet.traces(name) == "" for name in HOSTS)
+
+
+def test_a_neighbour_with_a_flipped_byte_is_dropped(fleet: Fleet, once: Result, size: int) -> None:
+    """gpu1 and gpu2 have the model, gpu1 with another byte than the hub's; gpu3 notices and takes it from gpu2."""
+    fleet.forget(*HOSTS)
+    fleet.run("fetch_models").must_pass()
+    fleet.forget("gpu3")
+    flip = (
+        "printf x | dd of=$(ls /var/lib/gpufleet/models/gpufleet/padded/*/padding.bin) bs=1 seek=7000000 conv=notrunc"
+    )
+    fleet.inside("gpu1", "sh", "-c", f"{flip} 2>/dev/null")
+    result = fleet.run("fetch_models").must_pass()
+    assert fleet.whole("gpu3")
+    assert fleet.sent() < 0.1 * size
+    assert re.search(r'"gpu1": \{"bytes": \d+, "dropped": "its files do not have', result.output), result.output[-3000:]
+
+
+def test_when_the_control_node_dies_the_servers_end_by_themselves(
+    fleet: Fleet, once: Result, size: int, running: list[Running]
+) -> None:
+    """Nobody serves any more when the lease is over, and no host goes on alone to the hub; a new run finishes."""
+    fleet.forget(*HOSTS)
+    slow(fleet, 2e6)
+    run = Running(fleet)
+    run.fleet = fleet
+    running.append(run)
+    run.until_host_has("gpu3", size // 10)
+    run.kill()
+    began = time.monotonic()
+    wait_for(lambda: all(fleet.traces(name) == "" for name in HOSTS), 240)
+    assert time.monotonic() - began < 200
+    slow(fleet, 1e9)
+    fleet.run("fetch_models").must_pass()
+    assert all(fleet.whole(name) for name in HOSTS)
+    assert fleet.sent() <= 1.2 * size
