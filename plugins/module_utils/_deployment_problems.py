@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ._errors import Problem
+from ._planner.arguments.environment import lint_env
 from ._planner.arguments.lint import lint
 from ._planner.errors import InvalidRequest, InventoryError, PlanError
 from ._planner.inventory.merge import merge_deployments
@@ -18,7 +19,7 @@ from ._planner.releases import resolve
 
 
 def deployment_problems(variables: Mapping[str, Any], port_base: int) -> list[Problem]:
-    """The first disagreement of the deployments, or else every deployment's wrong release or engine argument."""
+    """The first disagreement of the deployments, or else every deployment's wrong release, argument or variable."""
     try:
         deployments = merge_deployments(variables, port_base=port_base)
     except InventoryError as error:
@@ -30,6 +31,7 @@ def deployment_problems(variables: Mapping[str, Any], port_base: int) -> list[Pr
         try:
             version, _warning = resolve(entry["runtime"]["version"])
             lint(entry["engine_args"], version)
+            lint_env(entry["env"], version)
         except PlanError as error:
             problems.append(plan_problem(error.as_dict(entry["name"])))
         except InvalidRequest as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._deployment_problems import deployment_problems
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner import releases
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments import catalogue
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.arguments.architectures import (
@@ -157,3 +158,9 @@ def test_a_variable_that_a_unit_must_not_have_is_refused_without_its_value(name:
 def test_other_variables_are_nobodys_business() -> None:
     assert lint_env({"NCCL_DEBUG": "INFO", "LC_ALL": "C.UTF-8", "VLLM_LOGGING_LEVEL": "DEBUG"}, (0, 33, 0)) == []
     assert lint_env({"VLLM_USE_V1": "1", "VLLM_ATTENTION_BACKEND": "FLASH_ATTN"}, (0, 8, 5)) == []
+
+
+def test_a_refused_variable_is_told_before_any_host_is_asked() -> None:
+    entry = {"name": "one", "model": {"id": "a/b"}, "env": {"VLLM_USE_MODELSCOPE": "1"}}
+    (problem,) = deployment_problems({"vllm_deployments": [entry]}, 8000)
+    assert problem.code == "plan.refused_environment"

@@ -48,7 +48,9 @@ def decide_serving(settings: Settings, model: ModelInfo, model_id: str | None, v
 def serving_warnings(
     user: Mapping[str, Any], model: ModelInfo, model_id: str | None, version: tuple[int, ...]
 ) -> list[str]:
-    """What the release lacks for the model, and what the model itself lacks."""
+    """What the release lacks for the model, and what the model itself lacks, where it answers in words at all."""
+    if user.get("runner") == "pooling" or user.get("convert", "auto") not in ("auto", "none"):
+        return []
     found = parsers(model.family, model_id, version)
     out = []
     if found.tool is None and found.tool_from is not None and "tool-call-parser" not in user:
