@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import accounting, activation, cards, graphs
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.libraries import non_torch_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.runner import second_runner
@@ -17,7 +18,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.info 
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import Gpu
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.shape import Shape
 
-from tests.bench.plan_rows import config
+from tests.bench.plan_rows import CONFIGS, config
 
 GIB, MIB = 2**30, 2**20
 
@@ -269,3 +270,21 @@ def test_images_that_are_switched_off_take_nothing() -> None:
     gemma = model("google/gemma-3-12b-it")
     off = shape(engine_args={"limit-mm-per-prompt": {"image": 0}})
     assert activation.activation_bytes(gemma, shape()) - activation.activation_bytes(gemma, off) > 0.15 * GIB
+
+
+def test_every_known_configuration_has_a_memory() -> None:
+    """On the oldest and the newest accounting, on one rank and on eight: whole numbers, none below zero."""
+    known = 0
+    for path in sorted(CONFIGS.glob("*.json")):
+        try:
+            info = model(path.stem)
+        except PlanError:
+            continue
+        known += 1
+        for version in ((0, 8, 5), (0, 19, 0), (0, 28, 0), (0, 33, 0)):
+            for tensor in (1, 8):
+                engine = shape(version=version, tensor=tensor)
+                parts = accounting.rank_parts(GIB, info, engine)
+                assert all(isinstance(part, int) and part >= 0 for part in parts), path.name
+                assert 0.01 * GIB < parts.activation < 16 * GIB, path.name
+    assert known >= 75
