@@ -118,10 +118,9 @@ def _besides(entries: Sequence[Mapping[str, Any]]) -> str:
     lines = ["What else would fit:"]
     for entry in entries:
         what = "another %s" % entry["another"] if entry["another"] else entry["model"]
-        where = ", ".join(map(str, entry["gpu_indices"]))
-        lines.append(
-            "  %s on GPU %s: %d tokens of context, %d at once" % (what, where, entry["context"], entry["users"])
-        )
+        share = "%d %% of " % round(100 * entry["share"]) if entry["share"] else ""
+        where = "%sGPU %s" % (share, ", ".join(map(str, entry["gpu_indices"])))
+        lines.append("  %s on %s: %d tokens of context, %d at once" % (what, where, entry["context"], entry["users"]))
     return "\n".join(lines)
 
 

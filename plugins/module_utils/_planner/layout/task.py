@@ -15,6 +15,7 @@ from ..arguments.architectures import check_architecture, use
 from ..arguments.environment import lint_env
 from ..arguments.lint import lint
 from ..model.info import ModelInfo, read_model
+from ..model.naming import name_warnings
 from ..request import Deployment, Request
 from .serving import serving_warnings
 
@@ -55,6 +56,7 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     remarks += lint_env(deployment.env, version)
     remarks += check_architecture(deployment.model.config, version, user)
     model = read_model(deployment.model.config)
+    remarks += name_warnings(deployment.model.id, model.quantization)
     if use(deployment.model.config, version) not in ("embed", "classify"):
         remarks += serving_warnings(user, model, deployment.model.id, version)
     task = Task(

@@ -25,15 +25,17 @@ def artifact(
     """``answer`` to ``request`` with the GPUs that it is about, what would fit beside it, ``problems`` of the host
     ({code, host, message}) and, by instance, predicted figures beside measured ones. Sizes are bytes.
     """
+    gpus = [gpu_memory(gpu, answer) for gpu in request.get("gpus", ())]
+    left = [gpu["left_bytes"] / gpu["usable_bytes"] for gpu in gpus if gpu["instances"] and gpu["usable_bytes"]]
     return {
         "schema": SCHEMA,
         "host": host,
         "driver_version": request.get("driver_version"),
         "host_memory_bytes": (request.get("host") or {}).get("memory_bytes"),
-        "gpus": [gpu_memory(gpu, answer) for gpu in request.get("gpus", ())],
+        "gpus": gpus,
         "plan": answer,
         "specs": list(specs),
-        "besides": besides(request, answer),
+        "besides": besides(request, answer, left),
         "problems": [dict(entry) for entry in problems],
         "compared": {name: [dict(row) for row in rows] for name, rows in (compared or {}).items() if rows},
     }

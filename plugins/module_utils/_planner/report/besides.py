@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from math import floor
+from typing import Any, Mapping, Sequence
 
 from ..errors import InvalidRequest
 from ..plan import plan
@@ -22,38 +23,66 @@ _QWEN3 = {
     "Qwen/Qwen3-32B": (64, 5120, 64, 8, 25600, False),
 }
 NAME = "one-more"
+LEAST_SHARE = 0.05
 
 
-def besides(request: Mapping[str, Any], answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+def besides(request: Mapping[str, Any], answer: Mapping[str, Any], left: Sequence[float] = ()) -> list[dict[str, Any]]:
     """What can be added to ``request`` while all that ``answer`` planned stays as it is.
 
-    An entry has ``model``, ``another`` (the deployment that it would be a second instance of, or None),
-    ``gpu_indices``, ``context`` in tokens and ``users``, requests of that length at once. Empty where the plan has
-    errors or no GPU.
+    ``left`` are the parts of cards that engines leave, from 0 to 1: whatever is added may share one of these. An entry
+    has ``model``, ``another`` (the deployment that it would be a second instance of, or None), ``gpu_indices``,
+    ``share`` of each (None: the whole card), ``context`` in tokens and ``users``, requests of that length at once.
+    Empty where the plan has errors or no GPU.
     """
     if answer["errors"] or not request.get("gpus"):
         return []
     before = {instance["name"]: _fixed(instance) for instance in answer["instances"]}
+    most = max([part for part in left if part < 1], default=0.0)
+    # Each engine takes something of its own beside what it was planned to.
+    shares = [floor((most - less) * 100) / 100 for less in (0.0, 0.02, 0.04) if most - less >= LEAST_SHARE]
     out = []
-    tried = set()
+    tried: list[Any] = []
     for entry in request["deployments"]:
-        key = repr(sorted(entry["model"].get("config", {}).items(), key=lambda item: item[0]))
-        if key in tried or entry.get("device") == "cpu":
+        if entry["model"] in tried or entry.get("device") == "cpu":
             continue
-        tried.add(key)
-        more = {name: value for name, value in entry.items() if name not in ("placement", "gpus")}
-        wish = entry.get("gpus") or {}
-        if wish.get("count"):
-            more["gpus"] = {name: value for name, value in wish.items() if name in ("count", "share")}
-        found = _added(request, before, {**more, "name": NAME})
+        tried.append(entry["model"])
+        found = _first(request, before, _copy(entry), [entry["gpus"]["count"]] if _counted(entry) else [], shares)
         if found is not None:
             out.append({"model": entry["model"].get("id"), "another": entry["name"], **found})
-    for model_id, sizes in reversed(_QWEN3.items()):
-        found = _added(request, before, {"name": NAME, "model": {"id": model_id, "config": _config(sizes)}})
+    for model_id, sizes in reversed(list(_QWEN3.items())):
+        more = {"name": NAME, "model": {"id": model_id, "config": _config(sizes)}}
+        found = _first(request, before, more, [], shares)
         if found is not None:
             out.append({"model": model_id, "another": None, **found})
             break  # whatever is smaller fits as well
     return out
+
+
+def _counted(entry: Mapping[str, Any]) -> bool:
+    return bool((entry.get("gpus") or {}).get("count"))
+
+
+def _copy(entry: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in entry.items() if name not in ("placement", "gpus")}
+    return {**kept, "name": NAME}
+
+
+def _first(
+    request: Mapping[str, Any],
+    before: Mapping[str, Any],
+    more: dict[str, Any],
+    counts: list[int],
+    shares: Sequence[float],
+) -> dict[str, Any] | None:
+    """``more`` on cards of its own, else on a part of one."""
+    wishes: list[dict[str, Any]] = [{"count": count} for count in counts] or [{}]
+    if not counts or counts == [1]:
+        wishes += [{"count": 1, "share": share} for share in shares]
+    for wish in wishes:
+        found = _added(request, before, {**more, "gpus": wish})
+        if found is not None:
+            return {**found, "share": wish.get("share")}
+    return None
 
 
 def _config(sizes: tuple[int, int, int, int, int, bool]) -> dict[str, Any]:

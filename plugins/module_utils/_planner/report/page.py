@@ -179,12 +179,7 @@ def _compared(rows: Iterable[Mapping[str, Any]]) -> str:
 def _besides(artifact: Mapping[str, Any]) -> str:
     if not artifact["gpus"] or _wrong(artifact):
         return ""
-    rows = "".join(
-        "<tr><td>%s</td><td>GPU %s</td><td>%s tokens, %s at once</td></tr>"
-        % ("another <strong>%s</strong>" % text(entry["another"]) if entry["another"] else text(entry["model"]),
-           ", ".join(map(str, entry["gpu_indices"])), number(entry["context"]), number(entry["users"]))
-        for entry in artifact["besides"]
-    )  # fmt: skip
+    rows = "".join(_beside(entry) for entry in artifact["besides"])
     what = (
         '<div class="scroll"><table class="stack"><thead><tr><th>Model</th><th>On</th><th>Context and requests</th>'
         "</tr></thead><tbody>%s</tbody></table></div>" % rows
@@ -192,6 +187,14 @@ def _besides(artifact: Mapping[str, Any]) -> str:
         else "<p>Nothing that this planner tried, while everything above stays as it is.</p>"
     )
     return '<section><h2>What else would fit</h2><div class="sheet">%s</div></section>' % what
+
+
+def _beside(entry: Mapping[str, Any]) -> str:
+    what = "another <strong>%s</strong>" % text(entry["another"]) if entry["another"] else text(entry["model"])
+    share = "%d %% of " % round(100 * entry["share"]) if entry["share"] else ""
+    where = "%sGPU %s" % (share, ", ".join(map(str, entry["gpu_indices"])))
+    size = "%s tokens, %s at once" % (number(entry["context"]), number(entry["users"]))
+    return "<tr><td>%s</td><td>%s</td><td>%s</td></tr>" % (what, where, size)
 
 
 def number(value: Any) -> str:

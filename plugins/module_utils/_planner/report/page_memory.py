@@ -20,6 +20,8 @@ PARTS = (
     ("cuda_graph_bytes", "CUDA graphs", "graphs"),
     ("kv_available_bytes", "KV cache", "cache"),
 )
+# With more cards than these the figures of each are folded; the bars tell enough at first sight.
+UNFOLDED = 4
 OTHERS, LEFT = ("Held by others", "others"), ("Left", "left")
 
 
@@ -38,7 +40,8 @@ def memory_of_gpus(artifact: Mapping[str, Any]) -> str:
     """A sheet for each GPU, with a legend."""
     if not artifact["gpus"]:
         return ""
-    sheets = "".join(_gpu(gpu) for gpu in artifact["gpus"])
+    folded = len(artifact["gpus"]) > UNFOLDED
+    sheets = "".join(_gpu(gpu, folded) for gpu in artifact["gpus"])
     return '<section><h2>Memory of each GPU</h2>%s<div class="gpus">%s</div></section>' % (_legend(), sheets)
 
 
@@ -65,14 +68,16 @@ def _legend() -> str:
     )
 
 
-def _gpu(gpu: Mapping[str, Any]) -> str:
+def _gpu(gpu: Mapping[str, Any], folded: bool) -> str:
     title = "<h3>GPU %d: %s</h3>" % (gpu["index"], text(gpu["name"]))
     if gpu["display"]:
         title += '<span class="soft small">drives a display</span>'
-    return _sheet(title, gpu["usable_bytes"], gpu["others_bytes"], gpu["instances"], gpu["left_bytes"])
+    return _sheet(title, gpu["usable_bytes"], gpu["others_bytes"], gpu["instances"], gpu["left_bytes"], folded)
 
 
-def _sheet(title: str, total: int, others: int, shares: Sequence[Mapping[str, Any]], left: int) -> str:
+def _sheet(
+    title: str, total: int, others: int, shares: Sequence[Mapping[str, Any]], left: int, folded: bool = False
+) -> str:
     pieces = [_piece(others, total, OTHERS[1], OTHERS[0])]
     rows = []
     for share in shares:
@@ -87,13 +92,18 @@ def _sheet(title: str, total: int, others: int, shares: Sequence[Mapping[str, An
     spoken = "%s of %s left" % (gib(left), gib(total))
     who = ", ".join("<strong>%s</strong>" % text(share["instance"]) for share in shares) or "idle"
     several = len(shares) > 1
+    table = (
+        '<table class="small"><thead><tr><th>Part</th>%s<th class="number">Memory</th></tr></thead>'
+        "<tbody>%s</tbody></table>"
+        % ("<th>Engine</th>" if several else "", "".join(_cells(row, several) for row in rows))
+    )
+    if folded:
+        table = '<details><summary class="small">%s</summary>%s</details>' % (spoken, table)
     return (
         '<div class="sheet"><div class="head">%s<span class="soft small">%s</span></div><p class="small">%s</p>'
-        '<div class="bar" role="img" aria-label="%s">%s</div><table class="small"><thead><tr><th>Part</th>%s'
-        '<th class="number">Memory</th></tr></thead><tbody>%s</tbody></table></div>'
-        % (title, gib(total), who, spoken, "".join(pieces), "<th>Engine</th>" if several else "",
-           "".join(_cells(row, several) for row in rows))
-    )  # fmt: skip
+        '<div class="bar" role="img" aria-label="%s">%s</div>%s</div>'
+        % (title, gib(total), who, spoken, "".join(pieces), table)
+    )
 
 
 def _piece(size: int, total: int, colour: str, label: str, first: bool = False) -> str:
