@@ -113,13 +113,15 @@ def preload() -> None:
             importlib.import_module(name)
 
 
-def first(*paths: str) -> Any:
-    """The first of ``module:name`` that this release has."""
+def first(*paths: str, default: Any = None) -> Any:
+    """The first of ``module:name`` that this release has, else ``default``."""
     for path in paths:
         module, name = path.split(":")
         with contextlib.suppress(ModuleNotFoundError, AttributeError):
             return getattr(importlib.import_module(module), name)
-    raise SystemExit("none of %s" % ", ".join(paths))
+    if default is None:
+        raise SystemExit("none of %s" % ", ".join(paths))
+    return default
 
 
 def kind(action: argparse.Action) -> str:
@@ -173,7 +175,11 @@ def registered() -> dict[str, list[str]]:
     def names(manager: Any, table: str) -> list[str]:
         return sorted(manager.list_registered() if hasattr(manager, "list_registered") else getattr(manager, table))
 
+    formats = first("vllm.model_executor.model_loader:_LOAD_FORMAT_TO_MODEL_LOADER", default={})
+    cached = first("vllm.config.cache:KV_CACHE_DTYPES", default=())
     return {
+        "load-format": sorted(formats),
+        "kv-cache-dtype": sorted(cached),
         "quantization": sorted(quantization),
         "reasoning-parser": names(thoughts, "reasoning_parsers"),
         "tool-call-parser": names(tools, "tool_parsers"),
@@ -249,7 +255,7 @@ def release() -> dict[str, Any]:
     )
     found = read_parser(make(parser()))
     for name, values in registered().items():
-        if name in found["kinds"] or name == "attention-backend":
+        if values and (name in found["kinds"] or name == "attention-backend"):
             found["choices"][name] = values
     found["environment"] = sorted(importlib.import_module("vllm.envs").environment_variables)
     found["architectures"] = architectures()

@@ -136,7 +136,10 @@ def test_what_argparse_would_understand_is_corrected_and_said(given: dict[str, A
         ({"reasoning-parser": "qwen3"}, (0, 8, 5), "bad", "vLLM 0.9.0 is the first that has it. Choose one of them."),
         ({"attention-backend": "FLASHATTN"}, (0, 33, 0), "bad", "Did you mean FLASH_ATTN?"),
         ({"max-model-len": "auto"}, (0, 13, 0), "bad", "Correct it."),
-        ({"quantization": "gguf"}, (0, 24, 0), "bad", None),
+        ({"quantization": "gguf"}, (0, 24, 0), "bad", "vLLM 0.24.0 dropped it. Use a safetensors checkpoint."),
+        ({"quantization": "hqq"}, (0, 33, 0), "bad", "vLLM 0.15.0 dropped it. Choose one of them."),
+        ({"kv-cache-dtype": "fp9"}, (0, 33, 0), "bad", "Did you mean fp8?"),
+        ({"load-format": "gguf"}, (0, 33, 0), "bad", None),
         ({"enable-chunked": True}, (0, 33, 0), "unknown", "Did you mean enable-chunked-prefill?"),
         ({"-tp": 8, "tensor-parallel-size": 4}, (0, 33, 0), "duplicate", "Keep one of them."),
         ({"ignore-patterns": ["a", "b"]}, (0, 9, 2), "bad", "Give one."),
@@ -180,7 +183,7 @@ def test_the_tables_say_of_0_32_what_its_installed_parser_said() -> None:
     assert found.short == installed["short"]
     choices = {name: tuple(sorted(str(value) for value in values)) for name, values in installed["choices"].items()}
     assert {name: values for name, values in found.choices.items() if name in choices} == choices
-    assert set(found.choices) - set(choices) == {"attention-backend"}
+    assert set(found.choices) - set(choices) == {"attention-backend", "load-format"}
 
 
 def test_every_dropped_argument_has_a_remedy_or_is_left_out() -> None:

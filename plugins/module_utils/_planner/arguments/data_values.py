@@ -70,11 +70,8 @@ TEXT = """
 + mamba-cache-dtype=auto mamba-cache-dtype=float32 mamba-ssm-cache-dtype=auto mamba-ssm-cache-dtype=float32
 + quantization=mxfp4 reasoning-parser=GptOss reasoning-parser=glm45 reasoning-parser=step3 runner=auto runner=draft
 + runner=generate runner=pooling task=None tool-call-parser=glm45 tool-call-parser=step3
-- attention-backend=CUTLASS_MLA_VLLM_V1 guided-decoding-backend=lm-format-enforcer load-format=auto
-- load-format=bitsandbytes load-format=dummy load-format=fastsafetensors load-format=gguf load-format=mistral
-- load-format=npcache load-format=pt load-format=runai_streamer load-format=runai_streamer_sharded
-- load-format=safetensors load-format=sharded_state load-format=tensorizer quantization=aqlm reasoning-parser=glm4_moe
-- tool-call-parser=glm4_moe
+- attention-backend=CUTLASS_MLA_VLLM_V1 guided-decoding-backend=lm-format-enforcer quantization=aqlm
+- reasoning-parser=glm4_moe tool-call-parser=glm4_moe
 0.10.2
 + attention-backend=FLASHINFER_MLA attention-backend=FLASH_ATTN_MLA attention-backend=TORCH_SDPA_VLLM_V1
 + guided-decoding-backend=lm-format-enforcer mm-encoder-tp-mode=data mm-encoder-tp-mode=weights model-impl=terratorch
@@ -107,7 +104,7 @@ TEXT = """
 + tool-call-parser=olmo3
 - attention-backend=DIFFERENTIAL_FLASH_ATTN attention-backend=DUAL_CHUNK_FLASH_ATTN attention-backend=ROCM_FLASH
 0.12.0
-+ attention-backend=ROCM_AITER_MLA_SPARSE attention-backend=ROCM_AITER_TRITON_MLA quantization=cpu_awq
++ attention-backend=ROCM_AITER_MLA_SPARSE attention-backend=ROCM_AITER_TRITON_MLA load-format=hf quantization=cpu_awq
 + quantization=cpu_gptq
 - attention-backend=XFORMERS lora-extra-vocab-size=256 lora-extra-vocab-size=512 tokenizer-mode=auto
 - tokenizer-mode=custom tokenizer-mode=mistral tokenizer-mode=slow
@@ -138,7 +135,7 @@ TEXT = """
 0.18.0
 + all2all-backend=flashinfer_nvlink_one_sided all2all-backend=flashinfer_nvlink_two_sided all2all-backend=nixl_ep
 + attention-backend=XPU_MLA_SPARSE dcp-comm-backend=a2a dcp-comm-backend=ag_rs gdn-prefill-backend=flashinfer
-+ gdn-prefill-backend=triton kv-cache-dtype=float16 tool-call-parser=granite4
++ gdn-prefill-backend=triton kv-cache-dtype=float16 load-format=instanttensor tool-call-parser=granite4
 - block-size=1 block-size=128 block-size=16 block-size=256 block-size=32 block-size=64 block-size=8
 0.19.0
 + mm-tensor-ipc=direct_rpc mm-tensor-ipc=torch_shm quantization=mxfp8 reasoning-parser=gemma4 tool-call-parser=gemma4
@@ -163,10 +160,10 @@ TEXT = """
 + gdn-prefill-backend=cutedsl linear-backend=aiter linear-backend=auto linear-backend=conch linear-backend=cutlass
 + linear-backend=deep_gemm linear-backend=emulation linear-backend=exllama linear-backend=fbgemm
 + linear-backend=flashinfer_cudnn linear-backend=flashinfer_cutlass linear-backend=flashinfer_trtllm
-+ linear-backend=machete linear-backend=marlin linear-backend=torch linear-backend=triton mamba-cache-dtype=bfloat16
-+ mamba-ssm-cache-dtype=bfloat16 moe-backend=flashinfer_b12x quantization=auto_gptq spec-method=None
-+ spec-method=custom_class spec-method=deepseek_mtp spec-method=dflash spec-method=draft_model spec-method=eagle
-+ spec-method=eagle3 spec-method=ernie_mtp spec-method=exaone4_5_mtp spec-method=exaone_moe_mtp
++ linear-backend=machete linear-backend=marlin linear-backend=torch linear-backend=triton load-format=modelexpress
++ mamba-cache-dtype=bfloat16 mamba-ssm-cache-dtype=bfloat16 moe-backend=flashinfer_b12x quantization=auto_gptq
++ spec-method=None spec-method=custom_class spec-method=deepseek_mtp spec-method=dflash spec-method=draft_model
++ spec-method=eagle spec-method=eagle3 spec-method=ernie_mtp spec-method=exaone4_5_mtp spec-method=exaone_moe_mtp
 + spec-method=extract_hidden_states spec-method=gemma4_mtp spec-method=glm4_moe_lite_mtp spec-method=glm4_moe_mtp
 + spec-method=glm_ocr_mtp spec-method=hy_v3_mtp spec-method=longcat_flash_mtp spec-method=medusa spec-method=mimo_mtp
 + spec-method=mimo_v2_mtp spec-method=mlp_speculator spec-method=mtp spec-method=nemotron_h_mtp spec-method=ngram
@@ -183,7 +180,7 @@ TEXT = """
 + reasoning-parser=minimax_m3 safetensors-load-strategy=None safetensors-load-strategy=eager
 + safetensors-load-strategy=lazy safetensors-load-strategy=prefetch safetensors-load-strategy=torchao
 + spec-method=minimax_m3_mtp tool-call-parser=minimax_m3
-- quantization=gguf tool-call-parser=minimax
+- load-format=gguf quantization=gguf tool-call-parser=minimax
 0.25.0
 + attention-backend=FLASH_ATTN_MLA_SPARSE attention-backend=HPC_ATTN jit-monitor-mode=error jit-monitor-mode=warn
 + kv-cache-dtype=int4_per_token_head linear-backend=humming linear-backend=xpu linear-backend=xpu_woq moe-backend=hpc
@@ -200,7 +197,7 @@ TEXT = """
 + attention-backend=CPU_MLA kv-cache-dtype=nvfp4_4over6 linear-backend=b12x mm-processor-device=auto
 + mm-processor-device=cpu reasoning-parser=ling3 reasoning-parser=muse_glimmer spec-method=bailing_hybrid_v3_mtp
 + spec-method=dots3_note_mtp tool-call-parser=dots tool-call-parser=ling3 tool-call-parser=muse_glimmer
-- quantization=bitsandbytes
+- load-format=bitsandbytes quantization=bitsandbytes
 0.29.0
 + attention-backend=AMX_MLA dcp-comm-backend=None moe-backend=b12x moe-backend=flashinfer_moe_ep_mega_cutedsl
 + moe-backend=flashinfer_moe_ep_mega_deep_gemm per-request-spec-decode-metrics=detailed
@@ -210,7 +207,7 @@ TEXT = """
 + attention-backend=B12X attention-backend=FLASHINFER_MLA_SPARSE_DSV41 attention-backend=FLASHINFER_MLA_SPARSE_SM90
 + attention-backend=FLASHMLA_SPARSE_DSV41 attention-backend=TRITON_FLASHINFER attention-backend=TRITON_FLASH_ATTN
 + kda-decode-backend=auto kda-decode-backend=flashinfer kda-decode-backend=native kda-decode-backend=triton
-+ kda-prefill-backend=flashinfer kda-prefill-backend=fused kv-cache-dtype=nvfp4_ds_mla
++ kda-prefill-backend=flashinfer kda-prefill-backend=fused kv-cache-dtype=nvfp4_ds_mla load-format=ipc_cache
 + moe-backend=aiter_triton_mxfp4_bf16 moe-backend=rdna3 reasoning-parser=deepseek_v41 reasoning-parser=k2_horizon
 + sparse-indexer-topk-backend=auto sparse-indexer-topk-backend=cooperative sparse-indexer-topk-backend=deep_select
 + sparse-indexer-topk-backend=flashinfer sparse-indexer-topk-backend=per_row sparse-indexer-topk-backend=persistent
@@ -236,14 +233,10 @@ TEXT = """
 - mamba-cache-mode=all moe-backend=flashinfer_moe_ep_mega_cutedsl
 0.33.0
 + attention-backend=FLASH_ATTN_MLA_SPARSE_FA4 attention-backend=ROCM_FLASHMLA_SPARSE_DSV41
-+ attention-backend=ROCM_OCTAVE attention-backend=STEP5_DSA gdn-prefill-backend=sycl
-+ moe-backend=aiter_triton_mxfp4_mxfp4 reasoning-parser=beam reasoning-parser=muse reasoning-parser=musespark1x
-+ reasoning-parser=step5 spec-method=step5_mtp tool-call-parser=beam tool-call-parser=muse
-+ tool-call-parser=musespark1x tool-call-parser=step5
-- kv-cache-dtype=auto kv-cache-dtype=bfloat16 kv-cache-dtype=float16 kv-cache-dtype=fp8 kv-cache-dtype=fp8_ds_mla
-- kv-cache-dtype=fp8_e4m3 kv-cache-dtype=fp8_e5m2 kv-cache-dtype=fp8_inc kv-cache-dtype=fp8_per_token_head
-- kv-cache-dtype=int4_per_token_head kv-cache-dtype=int8_per_token_head kv-cache-dtype=nvfp4
-- kv-cache-dtype=nvfp4_4over6 kv-cache-dtype=nvfp4_ds_mla kv-cache-dtype=turboquant_3bit_nc
-- kv-cache-dtype=turboquant_4bit_nc kv-cache-dtype=turboquant_k3v4_nc kv-cache-dtype=turboquant_k8v4
-- kv-cache-dtype=ultraquant_4bit spec-method=medusa spec-method=mlp_speculator
++ attention-backend=ROCM_OCTAVE attention-backend=STEP5_DSA gdn-prefill-backend=sycl kv-cache-dtype=octave_k3v3
++ kv-cache-dtype=octave_k3v3_compact kv-cache-dtype=octave_k3v4 moe-backend=aiter_triton_mxfp4_mxfp4
++ reasoning-parser=beam reasoning-parser=muse reasoning-parser=musespark1x reasoning-parser=step5
++ spec-method=step5_mtp tool-call-parser=beam tool-call-parser=muse tool-call-parser=musespark1x
++ tool-call-parser=step5
+- spec-method=medusa spec-method=mlp_speculator
 """

@@ -12,7 +12,7 @@ from typing import Any, Mapping
 
 from ..errors import PlanError, warning
 from . import naming, reading
-from .catalogue import catalogue, dotted, kind_of, state
+from .catalogue import catalogue, dotted, first_with, gone_since, kind_of, state
 from .config_file import check_file
 from .reading import parse_size
 from .retired import REFUSED_VALUES
@@ -84,11 +84,15 @@ def _check_choice(
         text = str(entry)
         if text in choices or (name in _ANY_CASE and (text.upper() in choices or text.lower() == "auto")):
             continue
-        later = naming.first_release("values", "%s=%s" % (name, text), version)
+        key = "%s=%s" % (name, text)
+        later, gone = first_with("values", key, version), gone_since("values", key, version)
         near = difflib.get_close_matches(text, choices, 1, 0.5)
-        remedy = "Did you mean %s?" % near[0] if near else "Choose one of them."
+        remedy = "Did you mean %s?" % near[0] if near and gone is None else "Choose one of them."
         if later is not None:
             remedy = "vLLM %s is the first that has it. %s" % (dotted(later), remedy)
+        elif gone is not None:
+            instead = REFUSED_VALUES.get((name, text), (gone, "Choose one of them"))[1]
+            remedy = "vLLM %s dropped it. %s." % (dotted(gone), instead)
         raise reading.bad(name, "one of %s in vLLM %s" % (", ".join(choices), dotted(version)), entry, remedy)
 
 

@@ -52,11 +52,6 @@ def remedy(name: str, release: Catalogue) -> str | None:
     return text if successor in release.kinds or successor in ("vllm_device,", "runner") else None
 
 
-def first_release(table: str, name: str, version: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The first release after ``version`` that has ``name``."""
-    return first_with(table, name, version)
-
-
 def _check_reserved(raw: str, name: str) -> None:
     if name in RESERVED:
         reason, instead = RESERVED[name]
