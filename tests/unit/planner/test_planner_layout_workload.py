@@ -151,6 +151,22 @@ def test_recurrent_layers_leave_prefix_caching_off_in_old_releases(gpu_request: 
         assert _decided(_one(gpu_request), "enable-prefix-caching")["value"] is default
 
 
+def test_a_block_as_large_as_a_state_must_fit_one_batch(gpu_request: dict[str, Any]) -> None:
+    config = json.loads((MODELS / "Qwen--Qwen3.5-122B-A10B.json").read_text())
+    gpu_request["vllm_version"] = "0.26.0"
+    gpu_request["gpus"][0].update(name="NVIDIA A100-SXM4-80GB", memory_total_bytes=85 * 10**9, compute_capability="8.0")
+    gpu_request["gpus"][0].pop("memory_free_bytes")
+    deployment = gpu_request["deployments"][0]
+    deployment["model"] = {"config": config, "weights_bytes": 60 * GIB}
+    deployment["workload"] = {"max_model_len": 32768}
+    instance = _one(gpu_request)
+    assert instance["settings"]["max-num-batched-tokens"] >= instance["kv"]["block_size"] > 2048
+    deployment["engine_args"] = {"max-num-batched-tokens": 2048}
+    assert _error(gpu_request)["code"] == "plan.batch_too_small"
+    gpu_request["vllm_version"] = "0.32.0"
+    _one(gpu_request)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [

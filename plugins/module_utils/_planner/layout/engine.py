@@ -16,7 +16,7 @@ from ..memory.weights import Weights, rank_bytes, stored
 from ..request import Gpu, GpuWish
 from ..settings import Settings
 from ..shape import Shape
-from .batch import decide_batch
+from .batch import blocks_in_one_batch, check_block, decide_batch
 from .capability import decide_dtype
 from .features import Features, decide_features, feature_warnings
 from .kv_dtype import block_warnings, decide_block_size, decide_kv_dtype, kv_warnings
@@ -76,17 +76,11 @@ class Engine:
 
     def longest(self, limit: int) -> int:
         """Longest context of one request in tokens, at most ``limit``; 0 where none fits."""
-        return min(
-            kv_cache.longest(cache, self.available(stage), limit, self.shape) for stage, cache in enumerate(self.caches)
-        )
+        return min(_longest(cache, self.available(stage), limit, self.shape) for stage, cache in enumerate(self.caches))
 
     def needed(self, length: int, requests: int = 1) -> int:
         """KV bytes of a GPU with which ``requests`` of ``length`` tokens are served at once."""
-        return max(
-            kv_cache.needed_bytes(cache, length, self.shape)
-            + (requests - 1) * kv_cache.request_bytes(cache, length, self.shape)
-            for cache in self.caches
-        )
+        return max(_needed(cache, length, requests, self.shape) for cache in self.caches)
 
     def pool(self, length: int) -> tuple[kv_cache.KvLayout, kv_cache.KvPool]:
         """The cache of the stage that holds least; all stages have as many blocks as that one."""
@@ -102,16 +96,39 @@ class Engine:
         self.ranks = _ranks(self.gpus, self.parallel, self.utilization, self.parts, self.shape, self.explicit)
 
 
+def _needed(cache: kv_cache.KvLayout, length: int, requests: int, shape: Shape) -> int:
+    """What the release checks at its start, and what the requests really hold: some releases check too little."""
+    one = kv_cache.request_bytes(cache, length, shape)
+    return max(kv_cache.needed_bytes(cache, length, shape), one) + (requests - 1) * one
+
+
+def _longest(cache: kv_cache.KvLayout, available: int, limit: int, shape: Shape) -> int:
+    high = kv_cache.longest(cache, available, limit, shape)
+    if high < 1 or kv_cache.request_bytes(cache, high, shape) <= available:
+        return high
+    low = 0
+    while low < high:
+        middle = (low + high + 1) // 2
+        if kv_cache.request_bytes(cache, middle, shape) <= available:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
 def build(
-    task: Task, gpus: Sequence[Gpu], parallel: Parallel, variant: Variant, share: float, weights: Weights | None = None
+    task: Task, gpus: Sequence[Gpu], parallel: Parallel, variant: Variant, share: float, least_tokens: int = 0
 ) -> Engine:
-    """Compute the engine of ``task`` on ``gpus``, of whose free memory it may have ``share``. Raises PlanError."""
+    """Compute the engine of ``task`` on ``gpus``, of whose free memory it may have ``share``. Raises PlanError.
+
+    ``least_tokens`` is what a batch must hold at the least, where the block size turned out to be larger.
+    """
     settings = Settings(task.user)
     smallest = min(gpus, key=lambda gpu: gpu.usable_bytes)
     width = decide_dtype(settings, task, gpus)
     _decide_parallel(settings, task, parallel)
     features = decide_features(settings, task, parallel.pipeline)
-    batch = decide_batch(settings, task, gpus[0], parallel.data, features.chunked_prefill, variant.lean)
+    batch = decide_batch(settings, task, gpus[0], parallel.data, features.chunked_prefill, variant.lean, least_tokens)
     wiring = decide_wiring(settings, gpus, task.request.links, parallel.tensor)
     shape = Shape(
         version=task.version,
@@ -133,10 +150,15 @@ def build(
         gpu=smallest,
         engine_args=task.user,
     )
-    if weights is None:
-        weights = stored(task.deployment.model, task.model, shape)
+    caches = [kv_cache.layout(task.model, shape, stage) for stage in range(parallel.pipeline)]
+    block = max(cache.block_size for cache in caches)
+    if block > shape.tokens and blocks_in_one_batch(task, features.prefix_caching):
+        check_block(task, block)
+        return build(task, gpus, parallel, variant, share, block)
+    weights = stored(task.deployment.model, task.model, shape)
     parts = _parts(task, gpus, shape, parallel, weights, features)
-    outside = max(part.uncharged + (part.graphs if task.version < (0, 20) else 0) for part in parts)
+    # Graphs that the release does not set aside, and what it does not see, come on top of the budget.
+    outside = max(part.uncharged + max(0, part.graphs - (part.estimate or 0)) for part in parts)
     utilization, warnings = decide_utilization(settings, task, gpus, share, outside)
     explicit = task.user.get("kv-cache-memory-bytes")
     if explicit is not None:
@@ -151,7 +173,7 @@ def build(
         features=features,
         weights=weights,
         parts=parts,
-        caches=[kv_cache.layout(task.model, shape, stage) for stage in range(parallel.pipeline)],
+        caches=caches,
         ranks=_ranks(gpus, parallel, utilization, parts, shape, explicit),
         utilization=utilization,
         wiring=wiring,

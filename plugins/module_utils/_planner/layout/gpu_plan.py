@@ -131,11 +131,11 @@ def _candidates(
     task: Task, resources: Resources, quantized: Quantized | None, pending: int, errors: list[PlanError]
 ) -> Iterator[tuple[list[Gpu], Parallel]]:
     """GPUs and layouts to try, fewest first. Raises PlanError where the wish itself cannot be met."""
-    build_name = build_of(task)
+    own = build_of(task)
     named = resources.named(task.deployment)
     if named is not None:
         for gpu in named:
-            refused = refusal(gpu, build_name)
+            refused = refusal(gpu, own)
             if refused is not None:
                 raise refused
         _check_cards(task, named, quantized)
@@ -143,8 +143,8 @@ def _candidates(
             yield named, parallel
         return
     left = resources.free_gpus(task.deployment)
-    free = [gpu for gpu in left if refusal(gpu, build_name) is None]
-    refusals = [refused for refused in (refusal(gpu, build_name) for gpu in left) if refused is not None]
+    free = [gpu for gpu in left if refusal(gpu, own) is None]
+    refusals = [refused for refused in (refusal(gpu, own) for gpu in left) if refused is not None]
     count = task.deployment.gpus.count or asked_ranks(task)
     if refusals and len(free) < (count or 1):
         raise refusals[0]
