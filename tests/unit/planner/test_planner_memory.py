@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import accounting, activation, cards, graphs
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.libraries import non_torch_bytes
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.libraries import (
+    before_bytes,
+    non_torch_bytes,
+)
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.runner import second_runner
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.sampler import state_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.info import ModelInfo, read_model
@@ -114,7 +117,7 @@ def test_the_second_runner_keeps_counts_and_the_budget_sees_them_from_0_27_on() 
     counts = 256 * (151936 * 4 + 4748 * 4)
     assert state_bytes(qwen, replace(small, version=(0, 26, 0))) == counts
     old = non_torch_bytes(qwen, replace(small, version=(0, 26, 0)))
-    assert non_torch_bytes(qwen, replace(small, version=(0, 27, 0))) - old == counts
+    assert 0 <= non_torch_bytes(qwen, replace(small, version=(0, 27, 0))) - old - counts < 0.2 * GIB
     assert accounting.rank_parts(0, qwen, replace(small, version=(0, 26, 0))).uncharged == counts
 
 
@@ -247,6 +250,18 @@ def test_why_eight_cards_held_22_5_gb_each() -> None:
         RTX_4090, 0.9, accounting.rank_parts(16 * GIB, model("Qwen--Qwen3-235B-A22B"), engine), engine
     )
     assert accounting.seen_by_driver(fuller) == pytest.approx(accounting.seen_by_driver(memory), abs=MIB)
+
+
+@pytest.mark.parametrize(
+    ("version", "tensor", "gib"),
+    [((0, 10, 2), 2, 1.38), ((0, 10, 2), 4, 1.84), ((0, 11, 0), 2, 0.55), ((0, 19, 0), 2, 2.07), ((0, 19, 0), 4, 2.13)],
+)
+def test_what_ranks_take_of_each_card_by_release(version: tuple[int, ...], tensor: int, gib: float) -> None:
+    """Until 0.10.2 the ranks' group is made after the engine's first look at the card, from 0.11 on before it."""
+    engine = shape(version=version, tensor=tensor)
+    assert non_torch_bytes(model("meta-llama/Llama-3.1-8B-Instruct"), engine) / GIB == pytest.approx(gib, abs=0.05)
+    beside = before_bytes(engine) - cards.context_bytes(H100)
+    assert (beside > 0.5 * GIB) is (version >= (0, 11))
 
 
 def test_a_card_that_shares_the_hosts_memory_counts_the_process() -> None:

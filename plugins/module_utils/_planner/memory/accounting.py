@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -16,9 +16,8 @@ from ..request import Gpu
 from ..shape import Shape
 from .activation import activation_bytes
 from .adapters import adapter_bytes
-from .cards import context_bytes
 from .graphs import estimate_bytes, graph_bytes
-from .libraries import allocator_bytes, non_torch_bytes
+from .libraries import allocator_bytes, before_bytes, non_torch_bytes
 from .sampler import state_bytes
 from .workspaces import attention_workspace_bytes
 
@@ -89,7 +88,7 @@ def gpu_memory(gpu: Gpu, utilization: float, parts: Parts, shape: Shape, kv_expl
     From 0.9.1 on only for what changed since it first looked; the context lies outside the budget, and so do graphs
     until 0.20, which sets an estimate of them aside.
     """
-    total, context = gpu.usable_bytes, context_bytes(gpu)
+    total, context = gpu.usable_bytes, before_bytes(replace(shape, gpu=gpu))
     before = max(total - gpu.free_bytes, 0)
     budget = ceil(total * utilization)
     charged = parts.weights + parts.activation + parts.non_torch

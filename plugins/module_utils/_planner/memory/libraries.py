@@ -9,25 +9,29 @@ from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .cards import GIB, MIB, multiprocessors, nvlink, unified
+from .cards import GIB, MIB, context_bytes, multiprocessors, nvlink, unified
 from .runner import second_runner
 from .sampler import state_bytes
 
-_MODULES = int(
-    0.06 * GIB
-)  # FIT: kernels loaded after the first look (0.06 with the second runner, 0.07 on a first stage)
+# FIT: kernels loaded after the first look: 0.06 with the second runner, 0.07 on a first stage.
+_MODULES = int(0.06 * GIB)
 # FIT: stack that the kernels of sampling take on each multiprocessor: 0.25 GiB in all on an H100 from 0.17 on, 0.16 on
 # a 16 GB card; before, 0.13 on an H100 and 0.03 on others.
 _SAMPLER_PER_SM = int(1.45 * MIB)
 _SORT_HOPPER = int(0.07 * GIB)
-# FIT: NCCL's and the all-reduce kernels' buffers of two ranks. Boards with NVLink: 0.55 GiB in all (0.11), 2.07 (0.19:
-# from 0.17 on all-reduce and norm are one kernel with a workspace). Cards without: 1.1 to 1.8 (two and four L4), 0.6
-# on two 3090 under Windows.
-_NVLINK_OLD, _NVLINK, _PCIE = int(0.45 * GIB), int(1.82 * GIB), int(1.25 * GIB)
-_NVLINK_EACH = int(0.03 * GIB)  # FIT: for each further rank (2.07 at two, 2.13 at four)
+# FIT: NCCL's and the all-reduce kernels' buffers of two ranks, and of each further one. Some come with the ranks' group,
+# which until 0.10.2 was made after the engine's first look at the card (1.38 GiB on two H200, 1.84 on four H100) and
+# since is made before it. The rest comes later: 0.55 on two H100 (0.11), 2.07 and 2.13 on two and four (0.19: from 0.17
+# on all-reduce and norm are one kernel on Hopper and newer, with a workspace); without NVLink 1.1 to 1.5 (L4s, 0.29).
+_GROUP, _GROUP_EACH = int(0.8 * GIB), int(0.2 * GIB)
+_LATER, _FUSED, _UNLINKED = int(0.42 * GIB), int(1.79 * GIB), int(1.15 * GIB)
+_LATER_EACH = int(0.03 * GIB)
 # FIT: on a card that shares the host's memory vLLM looks at what the host has free, so the process itself counts (one
 # reading of a GB10).
-_HOST_PROCESS = int(1.5 * GIB)
+_HOST_PROCESS = int(1.4 * GIB)
+# FIT: what PyTorch's allocator holds between the tensors, seen where what is free is what counts, from 0.27 on: what
+# two logs call consumed, less weights, kept tensors and kernels (0.13 and 0.11).
+_LEFT_BETWEEN = int(0.12 * GIB)
 
 
 def non_torch_bytes(model: ModelInfo, shape: Shape, stage: int | None = None) -> int:
@@ -41,8 +45,8 @@ def non_torch_bytes(model: ModelInfo, shape: Shape, stage: int | None = None) ->
         held += _sampling(shape)
     if shape.tensor > 1:
         held += _joined(shape)
-    if last and shape.version >= (0, 27):
-        held += state_bytes(model, shape)
+    if shape.version >= (0, 27):
+        held += _LEFT_BETWEEN + (state_bytes(model, shape) if last else 0)
     return held + (_HOST_PROCESS if unified(shape.gpu) else 0)
 
 
@@ -53,10 +57,24 @@ def _sampling(shape: Shape) -> int:
     return multiprocessors(shape.gpu) * _SAMPLER_PER_SM
 
 
+def group_bytes(shape: Shape) -> int:
+    """What joining the ranks takes, whether before or after the engine's first look at the card."""
+    return _GROUP + _GROUP_EACH * (shape.tensor - 2) if shape.tensor > 1 else 0
+
+
+def before_bytes(shape: Shape) -> int:
+    """What is taken before the engine first looks at the card, so that its budget never sees it: context and group."""
+    return context_bytes(shape.gpu) + (group_bytes(shape) if shape.version >= (0, 11) else 0)
+
+
 def _joined(shape: Shape) -> int:
-    if not nvlink(shape.gpu):
-        return _PCIE
-    return (_NVLINK_OLD if shape.version < (0, 17) else _NVLINK) + _NVLINK_EACH * (shape.tensor - 2)
+    linked = nvlink(shape.gpu)
+    fused = shape.version >= (0, 17) and shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] in (9, 10)
+    if shape.version >= (0, 17) and not linked:
+        later = _UNLINKED
+    else:
+        later = (_FUSED if fused else _LATER) + _LATER_EACH * (shape.tensor - 1)
+    return later + (group_bytes(shape) if shape.version < (0, 11) else 0)
 
 
 # FIT to one reading (4070, 0.8.5, a 4B model: 9852 MiB at a budget of 7158): of what quantising while loading frees, so
