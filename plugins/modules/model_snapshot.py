@@ -25,6 +25,7 @@ description:
     taken from there (see O(adopt)). Only what is missing is fetched.
 extends_documentation_fragment:
   - gpufleet.vllm.hub
+  - gpufleet.vllm.peers
 options:
   id:
     description:
@@ -105,39 +106,6 @@ options:
       - Seconds to wait for another run that fetches the same model.
     type: int
     default: 7200
-  peers:
-    description:
-      - Other hosts that want this commit or have it, and serve it with M(gpufleet.vllm.model_peer) in this play. Files
-        come from them as far as possible, each verified as if it came from the hub, and the hub is asked for what none
-        of them has. Filter P(gpufleet.vllm.fetch_jobs#filter) makes it.
-      - With it no hub is asked for a file list, and O(revision) must be a commit.
-    type: dict
-    suboptions:
-      run:
-        description: Name of the run, as given to M(gpufleet.vllm.model_peer).
-        type: str
-        required: true
-      token:
-        description: Token of the run.
-        type: str
-        required: true
-      me:
-        description: Place of this host in O(peers.members), from 0.
-        type: int
-        required: true
-      roots:
-        description: So many of the first members have the commit already, or fetch it from the hub.
-        type: int
-        default: 1
-      members:
-        description: All hosts that take part, each with C(name), C(address) and C(port), in the order of the inventory.
-        type: list
-        elements: dict
-        required: true
-      listing:
-        description: The file list, with C(source), C(endpoint), C(requested_revision), C(revision) and C(files).
-        type: dict
-        required: true
   progress_file:
     description:
       - File to keep fresh with stage, bytes done and bytes in all, as JSON.
@@ -294,26 +262,11 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..module_utils._errors import Problem
 from ..module_utils._hub._fetch import Settings
-from ..module_utils._hub._peer_unit import PeerServer
+from ..module_utils._hub._peer_unit import PEERS, peers_of
 from ..module_utils._hub._progress import Progress
 from ..module_utils._hub._prune import Pruned, prune
 from ..module_utils._hub._remove import ensure_absent, ensure_store_absent
 from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
-
-PEERS: dict[str, dict[str, object]] = {
-    "run": {"type": "str", "required": True},
-    "token": {"type": "str", "required": True, "no_log": True},
-    "me": {"type": "int", "required": True},
-    "roots": {"type": "int", "default": 1},
-    "members": {"type": "list", "elements": "dict", "required": True},
-    "listing": {"type": "dict", "required": True},
-}
-
-
-def peers_of(module: AnsibleModule) -> dict[str, object] | None:
-    """The option, with the folder of this host's own server, which tells whether the play still goes on."""
-    given = module.params["peers"]
-    return given and {**given, "folder": PeerServer(given["run"], module.run_command).folder}
 
 
 def answer(outcome: Outcome, state: str) -> dict[str, object]:
@@ -403,7 +356,7 @@ def main() -> None:
         adopt=params["adopt"],
     )
     try:
-        wish.peers = peers_of(module)
+        wish.peers = peers_of(params["peers"], module.run_command)
         if params["state"] == "pruned":
             module.exit_json(**answer_pruned(prune(wish, params["keep"], module.check_mode)))
         if params["state"] == "absent":

@@ -55,6 +55,21 @@ HARDENING = (
     "Nice=5",
 )
 
+# The option peers of model_snapshot.
+PEERS: dict[str, dict[str, object]] = {
+    "run": {"type": "str", "required": True},
+    "token": {"type": "str", "required": True, "no_log": True},
+    "me": {"type": "int", "required": True},
+    "roots": {"type": "int", "default": 1},
+    "members": {"type": "list", "elements": "dict", "required": True},
+    "listing": {"type": "dict", "required": True},
+}
+
+
+def peers_of(given: dict[str, Any] | None, command: Run) -> dict[str, Any] | None:
+    """The option, with the folder of this host's own server, which tells whether the play still goes on."""
+    return given and {**given, "folder": PeerServer(given["run"], command).folder}
+
 
 def check_run(run: str) -> None:
     """Refuse what is no name of a run: it becomes part of a unit's name."""
