@@ -22,10 +22,9 @@ from typing import Any
 import pytest
 
 from tests.e2e.site import Result, Site, start_hosts, start_hub, wait_for
-from tests.lab.lab import REPOSITORY
 from tests.lab.testing import fresh_lab
 from tests.lab.up import ADMIN, first_free
-from tests.tools import debian
+from tests.tools import browser
 
 pytestmark = pytest.mark.lab
 
@@ -193,11 +192,7 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(deployed: Deployment)
 
 
 def test_a_person_chats_in_the_browser(deployed: Deployment, artifacts: Path) -> None:
-    folder = REPOSITORY / "tests/e2e/browser"
-    debian.need("node", "nodejs")
-    debian.need("npm")
-    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True)
-    debian.need("chromium")
+    folder = browser.ready()
     screenshot = artifacts / "chat.png"
     screenshot.unlink(missing_ok=True)
     profile = tempfile.mkdtemp(prefix="chat-profile-")

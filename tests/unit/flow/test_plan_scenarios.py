@@ -13,6 +13,8 @@ import pytest
 
 from tests.tools.tracked import ROOT
 
+# Nine runs of a playbook.
+pytestmark = pytest.mark.slow
 SCENARIOS = ROOT / "inventories/scenarios"
 CODE = re.compile(r"^\[([a-z]+\.[a-z_]+)\] ")
 

@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ..memory.cards import reserved_bytes
+
 GIB = 2**30
 MIB = 2**20
 CONSUMER, PROFESSIONAL, DATA_CENTRE = "consumer", "professional", "data centre"
@@ -20,7 +22,7 @@ CONSUMER, PROFESSIONAL, DATA_CENTRE = "consumer", "professional", "data centre"
 class Card:
     """One product. ``total_bytes`` is what the driver reports, ``usable_bytes`` what CUDA sees of it.
 
-    ``measured`` says whether the latter was read on such a card; else it is estimated, rather too low. ``bandwidth`` is
+    ``measured`` says whether the latter was read on such a card; else it is estimated from others. ``bandwidth`` is
     in bytes a second, ``most`` the number of cards that one host has at most.
     """
 
@@ -50,11 +52,6 @@ class Card:
         return facts
 
 
-def _estimated(total: int) -> int:
-    """Bytes that CUDA sees where nobody has read them: the driver keeps 0.35 GiB and 1/200 of the card, or less."""
-    return total - int(0.35 * GIB) - total // 200
-
-
 def _card(
     key: str,
     name: str,
@@ -67,9 +64,9 @@ def _card(
     most: int,
 ) -> Card:
     total = mib * MIB
-    usable = int(seen * GIB) if seen else _estimated(total)
-    prefix = "" if name.startswith(("Tesla", "NVIDIA")) else "NVIDIA "
-    return Card(key, prefix + name, total, usable, bool(seen), capability, kind, nvlink, gbps * 10**9, most)
+    full_name = name if name.startswith(("Tesla", "NVIDIA")) else "NVIDIA " + name
+    usable = int(seen * GIB) if seen else total - reserved_bytes(full_name, total)
+    return Card(key, full_name, total, usable, bool(seen), capability, kind, nvlink, gbps * 10**9, most)
 
 
 # key, name as the driver writes it, MiB in total, GiB that CUDA sees (0: not measured), GB/s, NVLink, most in a host

@@ -121,4 +121,4 @@ def _row(label: str, colour: str, size: int, instance: str) -> tuple[str, str, s
 def _cells(row: tuple[str, str, str, str], several: bool) -> str:
     label, colour, size, instance = row
     return '<tr><td><span class="key %s"></span>%s</td>%s<td class="number">%s</td></tr>' % (
-        colour, label, "<td>%s</td>" % instance if several else "", size)  # fmt: skip
+        colour, label, '<td class="name">%s</td>' % instance if several else "", size)  # fmt: skip

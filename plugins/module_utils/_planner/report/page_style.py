@@ -30,7 +30,7 @@ main { max-width: 72rem; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .75rem; }
 h3 { font-size: 1rem; margin: 0 0 .25rem; overflow-wrap: anywhere; }
-p { margin: .25rem 0; }
+p { margin: .25rem 0; overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .small { font-size: .85rem; }
 .sheet { background: var(--sheet); border: 1px solid var(--line); border-radius: .6rem; padding: 1rem;
@@ -64,7 +64,8 @@ caption { text-align: left; color: var(--soft); padding-bottom: .25rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-top: 1px solid var(--line); }
 thead th { border-top: 0; color: var(--soft); font-weight: 600; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.value { overflow-wrap: anywhere; min-width: 6rem; }
+td.value { min-width: 6rem; }
+td.value, td.name { overflow-wrap: anywhere; }
 td.reason { min-width: 14rem; }
 .source { font-size: .8rem; border: 1px solid var(--line); border-radius: 1rem; padding: 0 .5rem; white-space: nowrap; }
 .source.user { border-color: var(--weights); color: var(--weights); }
