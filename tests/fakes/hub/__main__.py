@@ -24,8 +24,10 @@ def main() -> None:
     parser.add_argument("--token", default=os.environ.get("FAKE_HUB_TOKEN"), help="refuse requests without this token")
     parser.add_argument("--lfs-bytes", type=int, default=1 << 20, help="files from this size on are large files")
     parser.add_argument("--page", type=int, default=1000, help="files per page of a list")
+    parser.add_argument("--frozen", action="store_true", help="the models do not change: look through each once")
     options = parser.parse_args()
     models = Repositories(options.root.resolve(), options.lfs_bytes)
+    models.frozen = options.frozen
     hub = Hub((options.bind, options.port), models, options.token or None, options.page)
     port = hub.server_address[1]
     if options.port_file:

@@ -37,6 +37,7 @@ class Control:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._busy_until = 0.0
         self._faults: list[dict[str, Any]] = []
         self._log: list[dict[str, Any]] = []
         self._sent = 0
