@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.abc
 import importlib.machinery
+import inspect
 import sys
 import types
 from typing import Any
@@ -65,16 +66,17 @@ def install() -> None:
 
 
 def _accept_sparse() -> None:
-    """The dense implementation that stands in for the sparse one is told of buffers that it does not have."""
+    """The dense implementation that stands in for the sparse one is told of parts that it does not have."""
     from vllm.model_executor.layers.attention import mla_attention
 
     plain = mla_attention.MLACommonImpl.__init__
 
-    def without_buffers(self: Any, *given: Any, **named: Any) -> None:
-        named.pop("topk_indices_buffer", None)
-        plain(self, *given, **named)
+    known = inspect.signature(plain).parameters
 
-    mla_attention.MLACommonImpl.__init__ = without_buffers
+    def dense(self: Any, *given: Any, **named: Any) -> None:
+        plain(self, *given, **{key: value for key, value in named.items() if key in known})
+
+    mla_attention.MLACommonImpl.__init__ = dense
 
 
 def _register_decilm() -> None:

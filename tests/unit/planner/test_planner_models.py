@@ -164,6 +164,27 @@ def test_an_unknown_family_is_refused_with_a_reason(family: str) -> None:
     assert family not in KNOWN
 
 
+YARN = {"type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}
+
+
+@pytest.mark.parametrize(
+    ("change", "version", "length"),
+    [
+        ({}, (), 4096), ({"n_positions": 1024}, (), 1024), ({"model_max_length": 8192}, (), 8192),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, (), 8192),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, (), 4096),
+        ({"rope_scaling": {"rope_type": "longrope", "factor": 32.0}}, (), 4096),
+        ({"rope_parameters": {"full_attention": {"rope_type": "dynamic", "factor": 4.0}}}, (), 16384),
+        ({"rope_scaling": YARN}, (0, 29, 0), 16384), ({"rope_scaling": YARN}, (0, 30, 0), 4096),
+        ({"rope_scaling": {**YARN, "original_max_position_embeddings": 1024}}, (0, 29, 0), 4096),
+        ({"rope_scaling": {"type": "linear", "factor": float("nan")}}, (), 4096),
+        ({"model_type": "gemma3_text", "rope_scaling": {"rope_type": "linear", "factor": 8.0}}, (), 4096),
+    ],
+)  # fmt: skip
+def test_the_longest_context_is_the_releases(change: dict[str, Any], version: tuple[int, ...], length: int) -> None:
+    assert read_model({**BASE, "max_position_embeddings": 4096, **change}, version).max_model_len == length
+
+
 BASE = {
     "model_type": "llama", "architectures": ["LlamaForCausalLM"], "num_hidden_layers": 2, "hidden_size": 64,
     "num_attention_heads": 4, "vocab_size": 128,

@@ -55,7 +55,7 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     user, remarks = lint(deployment.engine_args, version)
     remarks += lint_env(deployment.env, version)
     remarks += check_architecture(deployment.model.config, version, user)
-    model = read_model(deployment.model.config)
+    model = read_model(deployment.model.config, version)
     remarks += name_warnings(deployment.model.id, model.quantization)
     if use(deployment.model.config, version) not in ("embed", "classify"):
         remarks += serving_warnings(user, model, deployment.model.id, version)

@@ -29,6 +29,8 @@ from .reading import (
     section,
 )
 
+SCALED_YARN = (0, 30)  # releases from this one on take the length of a config with YaRN as it stands
+
 __all__ = ["MLA", "Layer", "ModelInfo", "read_model"]
 
 _QK_NORM = frozenset((
@@ -100,8 +102,11 @@ class ModelInfo:
         return self.wrapper is not None
 
 
-def read_model(config: Mapping[str, Any]) -> ModelInfo:
-    """Read config.json. Raises InvalidRequest for nonsense, PlanError ``plan.unsupported_model`` for the unknown."""
+def read_model(config: Mapping[str, Any], version: tuple[int, ...] = ()) -> ModelInfo:
+    """Read config.json as release ``version`` does (the newest where it is not said).
+
+    Raises InvalidRequest for nonsense, PlanError ``plan.unsupported_model`` for the unknown.
+    """
     outer = config
     family = config.get("model_type")
     if not isinstance(family, str) or not family:
@@ -117,7 +122,10 @@ def read_model(config: Mapping[str, Any]) -> ModelInfo:
     if family not in KNOWN:
         raise refuse(family)
     check_served(family, architectures[0])
-    return _facts(family, architectures[0], config, outer, wrapper[0])
+    info = _facts(family, architectures[0], config, outer, wrapper[0])
+    if version and version < SCALED_YARN:
+        info = replace(info, max_model_len=context(config, family))
+    return info
 
 
 def _text_section(config: Mapping[str, Any], family: str) -> tuple[Mapping[str, Any] | None, tuple[str | None, str]]:
@@ -166,7 +174,7 @@ def _facts(
         tied=flag(config, "tie_word_embeddings", family.startswith(("gemma", "cohere"))),
         dtype=type_name,
         dtype_bytes=DTYPE_BYTES[type_name],
-        max_model_len=context(config),
+        max_model_len=context(config, family, scaled_yarn=True),
         qk_norm=family in _QK_NORM or flag(config, "use_qk_norm"),
         attention_bias=flag(
             config, "attention_bias", family in ("qwen2", "qwen2_moe", "qwen2_vl_text", "qwen2_5_vl_text")
@@ -316,7 +324,7 @@ def _encoder_decoder(family: str, architecture: str, config: Mapping[str, Any], 
         tied=flag(config, "tie_word_embeddings", True),
         dtype=type_name,
         dtype_bytes=DTYPE_BYTES[type_name],
-        max_model_len=context(config),
+        max_model_len=context(config, family, scaled_yarn=True),
         qk_norm=False,
         attention_bias=True,
         quantization=_quantization(config, outer),

@@ -106,29 +106,45 @@ def dtype(config: Mapping[str, Any], *outer: Mapping[str, Any]) -> str:
     return "bfloat16" if DTYPE_BYTES[name] == 4 else {"half": "float16"}.get(name, name)
 
 
-def context(config: Mapping[str, Any]) -> int | None:
-    """Longest context that the config allows, in tokens; rope scaling other than Llama 3's multiplies it."""
-    for key in CONTEXT:
-        if config.get(key) is not None:
-            base = number(config, key)
-            break
-    else:
+def context(config: Mapping[str, Any], family: str = "", scaled_yarn: bool = False) -> int | None:
+    """Longest context that the config allows, in tokens: the smallest of the keys that say so, times rope scaling.
+
+    ``scaled_yarn``: the release takes YaRN's length as already scaled (0.30 on); before, it scaled the original one.
+    """
+    lengths = [number(config, key) for key in CONTEXT if config.get(key) is not None]
+    if not lengths:
         return None
-    for key in ("rope_parameters", "rope_scaling"):
-        scaling = config.get(key)
-        if isinstance(scaling, Mapping):
-            return _scaled(base, scaling)
+    base = number(config, "model_max_length", min(lengths))
+    if family.startswith("gemma3"):
+        return base  # its config holds the scaled length
+    for rope in _ropes(config):
+        base = _scaled(base, rope, scaled_yarn)
+        if base != min(lengths):
+            break
     return base
 
 
-def _scaled(base: int, scaling: Mapping[str, Any]) -> int:
+def _ropes(config: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rope settings: one, or one for each kind of layer."""
+    for key in ("rope_parameters", "rope_scaling"):
+        value = config.get(key)
+        if isinstance(value, Mapping):
+            nested = [entry for entry in value.values() if isinstance(entry, Mapping)]
+            return nested or [value]
+    return []
+
+
+def _scaled(base: int, scaling: Mapping[str, Any], scaled_yarn: bool) -> int:
     factor = scaling.get("factor")
     rope = scaling.get("rope_type", scaling.get("type"))
     if rope not in ("linear", "dynamic", "yarn") or isinstance(factor, bool) or not isinstance(factor, (int, float)):
         return base
     if not math.isfinite(factor) or not 1 <= factor <= 1024:
         return base
-    original = scaling.get("original_max_position_embeddings")
-    if rope == "yarn" and isinstance(original, int) and not isinstance(original, bool) and original > 0:
-        base = original
+    if rope == "yarn":
+        original = scaling.get("original_max_position_embeddings")
+        if scaled_yarn:
+            return base
+        if isinstance(original, int) and not isinstance(original, bool) and original > 0:
+            base = original
     return int(base * factor)
