@@ -19,10 +19,10 @@ _MODULES = int(0.06 * GIB)
 # a 16 GB card; before, 0.13 on an H100 and 0.03 on others.
 _SAMPLER_PER_SM = int(1.45 * MIB)
 _SORT_HOPPER = int(0.07 * GIB)
-# FIT: NCCL's and the all-reduce kernels' buffers of two ranks, and of each further one. Some come with the ranks' group,
-# which until 0.10.2 was made after the engine's first look at the card (1.38 GiB on two H200, 1.84 on four H100) and
-# since is made before it. The rest comes later: 0.55 on two H100 (0.11), 2.07 and 2.13 on two and four (0.19: from 0.17
-# on all-reduce and norm are one kernel on Hopper and newer, with a workspace); without NVLink 1.1 to 1.5 (L4s, 0.29).
+# FIT: NCCL's and the all-reduce kernels' buffers of two ranks, and of each further one. Some come with the ranks'
+# group, which until 0.10.2 was made after the engine's first look at the card (1.38 GiB on two H200, 1.84 on four H100)
+# and since is made before it. The rest comes later: 0.55 on two H100 (0.11), 2.07 and 2.13 on two and four (0.19: from
+# 0.17 on all-reduce and norm are one kernel on Hopper and newer, with a workspace); without NVLink 1.1 to 1.5 (L4s).
 _GROUP, _GROUP_EACH = int(0.8 * GIB), int(0.2 * GIB)
 _LATER, _FUSED, _UNLINKED = int(0.42 * GIB), int(1.79 * GIB), int(1.15 * GIB)
 _LATER_EACH = int(0.03 * GIB)
