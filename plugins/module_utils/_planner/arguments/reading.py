@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 from typing import Any
 
@@ -95,7 +96,7 @@ def _real(name: str, given: Any) -> float:
     if isinstance(given, str):
         with contextlib.suppress(ValueError):
             given = float(given)
-    if not isinstance(given, (int, float)):
+    if not isinstance(given, (int, float)) or not math.isfinite(given):
         raise bad(name, "a number", given)
     if name == "gpu-memory-utilization" and not 0 < given <= 1:
         raise bad(name, "a share above 0 and at most 1", given)
@@ -105,10 +106,25 @@ def _real(name: str, given: Any) -> float:
 def _tree(name: str, group: str, given: Any) -> Any:
     if isinstance(given, str):
         try:
-            return json.loads(given)
-        except ValueError:
-            if group == "json_or_str":
-                return given
+            read = json.loads(given, parse_constant=_no_number, parse_float=_finite)
+        except (ValueError, RecursionError):
+            read = None
+        # A path or a word is text; a bare number or true is neither that nor a mapping.
+        if isinstance(read, (dict, list)):
+            return read
+        if group == "json_or_str" and read is None:
+            return given
     elif isinstance(given, (dict, list)):
         return given
     raise bad(name, "a mapping, or JSON text", given)
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
