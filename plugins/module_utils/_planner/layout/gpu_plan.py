@@ -27,7 +27,6 @@ from .sharing import EXPLICIT_SINCE, settle
 from .task import Task
 
 _MOST = 16
-_PLAIN = Variant()
 
 
 def plan_on_gpus(task: Task, resources: Resources, share: float = 1.0, pending: int = 0) -> dict[str, Any]:
@@ -65,17 +64,30 @@ def _check_host(task: Task) -> None:
 
 
 def _search(task: Task, resources: Resources, quantized: Quantized | None, share: float, pending: int) -> Engine:
-    """The first engine that holds the whole workload, else the first that holds one request, giving way late."""
-    found: dict[tuple[bool, bool], Engine] = {}
+    """The engine to take. Stages wait for each other: they are for what no other layout holds, or for who asks."""
     errors: list[PlanError] = []
     candidates = list(_candidates(task, resources, quantized, pending, errors))
+    asked = "pipeline-parallel-size" in task.user
+    for staged in (False, True):
+        group = [entry for entry in candidates if (entry[1].pipeline > 1 and not asked) is staged]
+        engine = _best(task, group, share, errors)
+        if engine is not None:
+            return engine
+    raise _worst(errors)
+
+
+def _best(
+    task: Task, candidates: Sequence[tuple[list[Gpu], Parallel]], share: float, errors: list[PlanError]
+) -> Engine | None:
+    """The first engine that holds the whole workload, else the first that holds one request, giving way late."""
+    found: dict[tuple[bool, bool], Engine] = {}
     yields = _may_yield(task)
-    for narrow in (False, True) if yields else (False,):
+    variants = [Variant(), Variant(lean=True)] if yields else [Variant()]
+    for tried in (variants, [Variant(lean=True, narrow=True)]) if yields else (variants,):
         for gpus, parallel in candidates:
-            if narrow and not may_narrow(task, gpus[0]):
-                continue
-            for lean in (False, True) if yields and not narrow else (narrow,):
-                variant = Variant(lean, narrow)
+            for variant in tried:
+                if variant.narrow and not may_narrow(task, gpus[0]):
+                    continue
                 try:
                     engine = build(task, gpus, parallel, variant, share)
                 except PlanError as error:
@@ -85,12 +97,10 @@ def _search(task: Task, resources: Resources, quantized: Quantized | None, share
                 if fits == 0:
                     return _sized(engine, True)
                 if fits == 1:
-                    found.setdefault((narrow, lean), engine)
+                    found.setdefault((variant.narrow, variant.lean), engine)
                 elif variant.plain:
                     errors.append(_shortage(engine))
-    if found:
-        return _sized(found[min(found)], False)
-    raise _worst(errors)
+    return _sized(found[min(found)], False) if found else None
 
 
 def _may_yield(task: Task) -> bool:
