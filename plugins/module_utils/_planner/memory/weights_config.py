@@ -15,8 +15,9 @@ from ..model.info import ModelInfo
 from ..model.quantization import Quantization, Scheme, read_quantization
 from ..model.towers import towers
 from ..shape import Shape
-from .weights_formats import Experts, Part, experts_bytes, part_bytes, up
-from .weights_kernels import as_loaded, online, padding
+from .weights_draft import draft_bytes
+from .weights_formats import Experts, Part, experts_bytes, part_bytes, slack, up
+from .weights_kernels import as_loaded, online, padding, repacked
 from .weights_latent import absorbed_bytes
 from .weights_layers import ENDS_EVERYWHERE, Parts, layer_parts, norm_parameters, position_parameters
 from .weights_tables import extra_parameters, rotary_bytes
@@ -94,33 +95,63 @@ def has_head(model: ModelInfo, shape: Shape) -> bool:
 
 def stage_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
     """Bytes on the first rank of pipeline ``stage``, as vLLM holds them once loaded."""
+    return sum(stage_sizes(model, shape, stage))
+
+
+def stage_sizes(model: ModelInfo, shape: Shape, stage: int = 0) -> tuple[int, int]:
+    """Bytes of the tensors on the first rank of ``stage``, and what a card's allocator gives beyond them."""
     book = ledger(model)
     width, tensor = shape.width, shape.tensor
     adopted = online(shape) if book.quantization is None else None
-    ranks = tensor * shape.data
-    sums: dict[int, int] = {}
-    total = 0
+    sums: dict[int, tuple[int, int]] = {}
+    total = spare = 0
     absorbed = absorbed_bytes(model, tensor, width)
     for index in stage_layers(len(book.layers), shape.pipeline, stage):
         group = book.layers[index]
         size = sums.get(id(group))
         if size is None:
-            size = 0
-            for part, scheme in group:
-                if adopted is not None and (isinstance(part, Experts) or (part.names and not part.plain)):
-                    scheme = adopted
-                scheme = as_loaded(scheme, shape)
-                if isinstance(part, Experts):
-                    size += experts_bytes(part, scheme, ranks, shape.expert, width, padding(scheme, shape))
-                else:
-                    size += part_bytes(part, scheme, tensor, width)
-            sums[id(group)] = size
-        total += size
+            size = sums[id(group)] = _group_bytes(group, adopted, shape)
+        total += size[0]
+        spare += size[1]
         if model.layers[index].kind == "mla":
             total += absorbed
     total += ends_bytes(model, shape, stage, book.quantization)
     total += towers_bytes(model, shape, adopted)  # every stage holds them, though only the first runs them
-    return total + rotary_bytes(model, shape, stage)
+    total += rotary_bytes(model, shape, stage)
+    if stage == shape.pipeline - 1:
+        total += draft_bytes(model, shape)
+    table = -(-up(model.vocab, 64) // tensor) * model.hidden * width
+    first, last = ends(model, shape, stage)
+    spare += slack(table) * (first + (last and not model.tied and has_head(model, shape)))
+    return total, spare if shape.gpu is not None else 0
+
+
+def _group_bytes(group: _Group, adopted: Scheme | None, shape: Shape) -> tuple[int, int]:
+    """Bytes of one layer on one rank, and the allocator's slack."""
+    total = spare = weights = rest = 0
+    for part, own in group:
+        scheme = own
+        if adopted is not None and (isinstance(part, Experts) or (part.names and not part.plain)):
+            scheme = adopted
+        scheme = as_loaded(scheme, shape)
+        if isinstance(part, Experts):
+            size, more = experts_bytes(
+                part, scheme, shape.tensor * shape.data, shape.expert, shape.width, padding(scheme, shape)
+            )
+            total += size
+            spare += 0 if adopted is not None or repacked(scheme) else more
+            continue
+        main, extra = part_bytes(part, scheme, shape.tensor, shape.width)
+        total += main + extra
+        if scheme is not None and (scheme is adopted or repacked(scheme)):
+            continue
+        if part.joined:
+            weights += main
+            rest += extra
+        else:
+            spare += slack(weights) + slack(rest)
+            weights, rest = main, extra
+    return total, spare + slack(weights) + slack(rest)
 
 
 def towers_bytes(model: ModelInfo, shape: Shape, adopted: Scheme | None = None) -> int:
@@ -159,7 +190,7 @@ def ends_bytes(model: ModelInfo, shape: Shape, stage: int, quantization: Quantiz
             # Over several stages vLLM holds a quantised head in the model's own type.
             scheme = head_scheme(quantization) if shape.pipeline == 1 else None
             part = Part((), model.hidden, vocab * tensor, "out")
-            total += part_bytes(part, scheme, tensor, width)
+            total += sum(part_bytes(part, scheme, tensor, width))
     return total
 
 
@@ -181,7 +212,7 @@ def parameters(model: ModelInfo) -> int:
     for group in book.layers:
         for part, _scheme_of in group:
             if isinstance(part, Experts):
-                total += experts_bytes(part, None, 1, False, 1)
+                total += experts_bytes(part, None, 1, False, 1)[0]
             else:
-                total += part_bytes(part._replace(width=1), None, 1, 1)
+                total += sum(part_bytes(part._replace(width=1), None, 1, 1))
     return total

@@ -44,6 +44,11 @@ def as_loaded(scheme: Scheme | None, shape: Shape) -> Scheme | None:
     return scheme
 
 
+def repacked(scheme: Scheme | None) -> bool:
+    """Whether loading lays a layer out anew: it then takes over memory that was given back, without slack."""
+    return scheme is not None and (scheme.name.startswith(("int", "mxfp4", "nf4")) or scheme.name.endswith("marlin"))
+
+
 def padding(scheme: Scheme | None, shape: Shape) -> Padding:
     """Multiples to which MXFP4 experts are padded: Hopper's Triton layout widens one side, Marlin and TRT-LLM both."""
     capability = _capability(shape)

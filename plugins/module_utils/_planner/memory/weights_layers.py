@@ -115,8 +115,8 @@ def attention(model: ModelInfo, layer: Layer) -> Parts:
     queries = q_width * (2 if gated else 1)
     out: Parts = [
         Part((name + ".q_proj", name + ".qkv_proj"), hidden, queries, "out", heads, bias * queries),
-        Part((name + ".k_proj",), hidden, kv_heads * size, "out", kv_heads, bias * kv_heads * size),
-        Part((name + ".v_proj",), hidden, kv_heads * size_v, "out", kv_heads, bias * kv_heads * size_v),
+        Part((name + ".k_proj",), hidden, kv_heads * size, "out", kv_heads, bias * kv_heads * size, joined=True),
+        Part((name + ".v_proj",), hidden, kv_heads * size_v, "out", kv_heads, bias * kv_heads * size_v, joined=True),
         Part((name + ".o_proj",), heads * size_v, hidden, "in"),
     ]
     if out_bias or flag(config, "attention_out_bias"):
@@ -154,7 +154,7 @@ def mlp(name: str, hidden: int, width: int, gated: bool = True, biased: bool = F
     bias = width if biased else 0
     out: Parts = [Part((name + ".up_proj", name + ".gate_up_proj"), hidden, width, "out", 0, bias)]
     if gated:
-        out.append(Part((name + ".gate_proj",), hidden, width, "out", 0, bias))
+        out.append(Part((name + ".gate_proj",), hidden, width, "out", 0, bias, joined=True))
     out.append(Part((name + ".down_proj",), width, hidden, "in"))
     if biased:
         out.append(vector(hidden))
