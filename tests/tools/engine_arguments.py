@@ -100,7 +100,12 @@ def prepare() -> None:
     sys.meta_path.append(Absent())
     real = importlib.metadata.version
     importlib.metadata.version = lambda name: "1.0+cpu" if name == "vllm" else real(name)
+    import torch
     from transformers import AutoConfig
+
+    for name in ("_is_avx2_supported", "_is_avx512_supported"):  # asked of torch by 0.17, gone from later ones
+        if not hasattr(torch._C._cpu, name):
+            setattr(torch._C._cpu, name, lambda: False)
 
     register = AutoConfig.register
     AutoConfig.register = lambda name, config, exist_ok=False: register(name, config, exist_ok=True)
@@ -117,8 +122,14 @@ def first(*paths: str, default: Any = None) -> Any:
     """The first of ``module:name`` that this release has, else ``default``."""
     for path in paths:
         module, name = path.split(":")
-        with contextlib.suppress(ModuleNotFoundError, AttributeError):
-            return getattr(importlib.import_module(module), name)
+        try:
+            found = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("vllm"):
+                raise  # the release has it, and ABSENT lacks what it needs
+            continue
+        if hasattr(found, name):
+            return getattr(found, name)
     if default is None:
         raise SystemExit("none of %s" % ", ".join(paths))
     return default
