@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv import cache as kv_cache
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv.widths import attention_bytes
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.kv.widths import attention_bytes, ssm_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import weights
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model import info as model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.layers import Layer
@@ -197,6 +197,21 @@ def test_states_of_mamba_2_are_counted_by_release(
     states = [group for group in kv_cache.layout(info, shape).groups if group.kind == "state"]
     assert {group.fixed for group in states} == {blocks}
     assert sum(group.layers for group in states) == 54
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "argument", "width"),
+    [("nvidia--Nemotron-H-56B-Base-8K", (0, 32, 0), None, 4), ("nvidia--Nemotron-H-56B-Base-8K", (0, 19, 0), None, 2),
+     ("nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", (0, 19, 0), None, 4), ("Qwen--Qwen3.5-27B", (0, 19, 0), None, 4),
+     ("nvidia--NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", (0, 12, 0), None, 2),
+     ("Qwen--Qwen3.5-27B", (0, 32, 0), "bfloat16", 2), ("Qwen--Qwen3.5-27B", (0, 32, 0), "auto", 4)],
+)  # fmt: skip
+def test_recurrent_states_have_a_type_of_their_own(
+    name: str, version: tuple[int, ...], argument: str | None, width: int
+) -> None:
+    state = next(layer.state for layer in _model(name).layers if layer.state is not None)
+    arguments = {"mamba-ssm-cache-dtype": argument} if argument else {}
+    assert ssm_bytes(state, _shape(version=version, engine_args=arguments)) == width
 
 
 def test_every_block_of_a_cached_prefix_kept_a_state_before_0_28() -> None:

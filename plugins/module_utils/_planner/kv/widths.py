@@ -96,4 +96,8 @@ def ssm_bytes(state: State, shape: Shape) -> int:
     name = shape.engine_args.get("mamba-ssm-cache-dtype")
     if not isinstance(name, str) or name == "auto":
         name = state.ssm_dtype
+        if state.kind == "mamba2" and shape.version < (0, 13):
+            name = "auto"  # before, nobody read what the config says
+        elif name == "release":
+            name = "float32" if shape.version >= (0, 20) else "float16"
     return _SSM_BYTES.get(name, shape.width)

@@ -17,7 +17,8 @@ class State:
     ``conv`` is channels of the short convolution, each with ``conv_length`` elements (and one more for each speculative
     token); ``groups`` x ``group_size`` of the channels come twice (Mamba 2) and are repeated where ranks outnumber
     groups. ``heads`` x ``rows`` x ``columns`` is the recurrent state itself, ``checkpoints`` the copies that a layer
-    with prefix caching keeps beside it.
+    with prefix caching keeps beside it. ``ssm_dtype`` is the type of the recurrent state: a name, auto (the model's) or
+    release (what the release takes where the config is silent).
     """
 
     kind: str

@@ -136,7 +136,7 @@ def _mamba2(family: str, config: Mapping[str, Any]) -> State:
         kernel = number(config, "mamba_d_conv", 4)
         width = number(config, "mamba_d_ssm", 0, minimum=0) if family == "falcon_h1" else 0
         width = width or number(config, "mamba_expand", 2) * hidden
-    default = "float32" if family == "nemotron_h" else "auto"
+    default = "release" if family == "nemotron_h" else "auto"  # vLLM's own choice, which changed
     return State(
         "mamba2",
         conv=width,
