@@ -20,7 +20,7 @@ _HOPPER, _BLACKWELL, _CONSUMER_BLACKWELL = (9, 0), (10, 0), (12, 0)
 
 def kernel_block(model: ModelInfo, shape: Shape) -> int:
     """Smallest block that the attention kernels take, in tokens."""
-    if any(layer.head_size != layer.head_size_v for layer in set(model.layers) if layer.kind in ("full", "sliding")):
+    if any(layer.head_size != layer.head_size_v for layer in model.distinct if layer.kind in ("full", "sliding")):
         return 16  # kernels of their own for values narrower than keys
     if shape.gpu is None:
         return 16 if model.is_mla else max(shape.kernel_block, 32)
@@ -62,7 +62,7 @@ def base_block(model: ModelInfo, shape: Shape) -> int:
 
 
 def _compressed(model: ModelInfo) -> bool:
-    return any(cache.kind == "v4_window" for layer in set(model.layers) for cache in layer.extra)
+    return any(cache.kind == "v4_window" for layer in model.distinct for cache in layer.extra)
 
 
 def window_block(block: int, kernel: int, rules: Rules) -> int:
@@ -87,7 +87,7 @@ def aligned(model: ModelInfo, shape: Shape, block: int, rules: Rules) -> tuple[i
 
     A page of attention must be at least as large as the state, so that both can share one pool.
     """
-    layers = set(model.layers)
+    layers = model.distinct
     kinds = [layer.state for layer in layers if layer.state is not None]
     states = [state_bytes(state, shape) for state in kinds]
     tokens = [attention_bytes(layer, shape) for layer in layers if layer.kind in ("full", "sliding", "mla")]

@@ -97,7 +97,7 @@ def layout(model: ModelInfo, shape: Shape, stage: int = 0) -> KvLayout:
     rule = rules(shape.version)
     found, block = tables(model, shape, rule)
     hybrid = shape.hybrid_manager
-    if any(layer.kind == "chunked" for layer in set(model.layers)):
+    if any(layer.kind == "chunked" for layer in model.distinct):
         hybrid = hybrid and rule.chunk_groups and not shape.speculative_tokens
     plans = grouped(found, rule, hybrid)
     if shape.pipeline > 1:

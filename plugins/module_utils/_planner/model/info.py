@@ -87,14 +87,20 @@ class ModelInfo:
     outer: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def distinct(self) -> tuple[Layer, ...]:
+        """The different layers; equal ones are one object."""
+        return tuple({id(layer): layer for layer in self.layers}.values())
+
+    @property
     def hybrid(self) -> bool:
         """Attention and recurrent layers in one model: blocks are as large as a state."""
-        return any(layer.state for layer in self.layers) and any(layer.kind in ATTENTION for layer in self.layers)
+        layers = self.distinct
+        return any(layer.state for layer in layers) and any(layer.kind in ATTENTION for layer in layers)
 
     @property
     def is_mla(self) -> bool:
         """Whether attention keeps one latent, the same on every rank, in place of K and V heads."""
-        return any(layer.kind == "mla" for layer in self.layers)
+        return any(layer.kind == "mla" for layer in self.distinct)
 
     @property
     def multimodal(self) -> bool:
@@ -218,6 +224,8 @@ def _layers(family: str, config: Mapping[str, Any], count: int) -> tuple[Layer, 
     state = recurrent.state(family, config)
     attentive = attention.attention(family, config, count)
     nets = feed.feeds(family, config, count)
+    lone, bare = Layer(state.kind, 0, 0, 0, state=state), Layer("none", 0, 0, 0)
+    both = {id(layer): replace(layer, state=state) for layer in attentive} if "both" in kinds else {}
     out = []
     for index, kind in enumerate(kinds):
         net = nets[index]
@@ -226,11 +234,11 @@ def _layers(family: str, config: Mapping[str, Any], count: int) -> tuple[Layer, 
             net = net if kind in ("dense", "moe") else ("none", 0, 0)
         layer = attentive[index]
         if kind in ("dense", "moe"):
-            layer = Layer("none", 0, 0, 0)
+            layer = bare
         elif kind == "state":
-            layer = Layer(state.kind, 0, 0, 0, state=state)
+            layer = lone
         elif kind == "both":
-            layer = replace(layer, state=state)
+            layer = both[id(layer)]
         out.append((layer, net))
     return _joined([layer for layer, _net in out], [net for _layer, net in out])
 
