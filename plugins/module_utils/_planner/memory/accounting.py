@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -16,8 +16,9 @@ from ..request import Gpu
 from ..shape import Shape
 from .activation import activation_bytes
 from .adapters import adapter_bytes
+from .cards import context_bytes
 from .graphs import estimate_bytes, graph_bytes
-from .libraries import allocator_bytes, before_bytes, non_torch_bytes
+from .libraries import allocator_bytes, non_torch_bytes, unseen_group_bytes
 from .sampler import state_bytes
 from .workspaces import attention_workspace_bytes
 
@@ -77,7 +78,7 @@ def rank_parts(weights: int, model: ModelInfo, shape: Shape, stage: int = 0) -> 
         non_torch_bytes(model, shape, stage),
         graph_bytes(model, shape, stage),
         estimate_bytes(model, shape, stage),
-        state + attention_workspace_bytes(shape) + allocator_bytes(model, shape, weights),
+        state + attention_workspace_bytes(shape) + allocator_bytes(model, shape, weights) + unseen_group_bytes(shape),
     )
 
 
@@ -88,7 +89,7 @@ def gpu_memory(gpu: Gpu, utilization: float, parts: Parts, shape: Shape, kv_expl
     From 0.9.1 on only for what changed since it first looked; the context lies outside the budget, and so do graphs
     until 0.20, which sets an estimate of them aside.
     """
-    total, context = gpu.usable_bytes, before_bytes(replace(shape, gpu=gpu))
+    total, context = gpu.usable_bytes, context_bytes(gpu)
     before = max(total - gpu.free_bytes, 0)
     budget = ceil(total * utilization)
     charged = parts.weights + parts.activation + parts.non_torch

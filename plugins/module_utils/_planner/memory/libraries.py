@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .cards import GIB, MIB, context_bytes, multiprocessors, nvlink, unified
+from .cards import GIB, MIB, multiprocessors, nvlink, unified
 from .runner import second_runner
 from .sampler import state_bytes
 
@@ -62,9 +62,9 @@ def group_bytes(shape: Shape) -> int:
     return _GROUP + _GROUP_EACH * (shape.tensor - 2) if shape.tensor > 1 else 0
 
 
-def before_bytes(shape: Shape) -> int:
-    """What is taken before the engine first looks at the card, so that its budget never sees it: context and group."""
-    return context_bytes(shape.gpu) + (group_bytes(shape) if shape.version >= (0, 11) else 0)
+def unseen_group_bytes(shape: Shape) -> int:
+    """The part of ``group_bytes`` that is taken before the engine first looks at the card: its budget never sees it."""
+    return group_bytes(shape) if shape.version >= (0, 11) else 0
 
 
 def _joined(shape: Shape) -> int:
@@ -74,7 +74,7 @@ def _joined(shape: Shape) -> int:
         later = _UNLINKED
     else:
         later = (_FUSED if fused else _LATER) + _LATER_EACH * (shape.tensor - 1)
-    return later + (group_bytes(shape) if shape.version < (0, 11) else 0)
+    return later + group_bytes(shape) - unseen_group_bytes(shape)
 
 
 # FIT to one reading (4070, 0.8.5, a 4B model: 9852 MiB at a budget of 7158): of what quantising while loading frees, so
