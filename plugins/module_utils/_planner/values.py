@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Iterable, Mapping, Sequence
+from typing import Any, Iterable, Mapping, Sequence, Union
 
 from .errors import InvalidRequest
 
@@ -37,39 +37,55 @@ def shown(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
+_ATOMS = frozenset((str, int, bool, type(None)))
+# A place in a tree: the place above it and the key or position there; None is the tree itself.
+_Place = Union[tuple[Any, Union[str, int]], None]
+
+
+def _shown_place(place: _Place) -> str:
+    keys: list[str | int] = []
+    while place is not None:
+        place, key = place
+        keys.append(key)
+    path = "".join("[%d]" % key if isinstance(key, int) else ".%s" % key for key in reversed(keys))
+    return path.lstrip(".") or "request"
+
+
 def plain(value: Any) -> Any:
     """A copy made of builtin types only (Ansible hands over tagged subclasses); refuses cycles, NaN and huge trees."""
-    budget = [MAX_NODES]
+    left = MAX_NODES
 
-    def walk(item: Any, path: str, depth: int) -> Any:
-        budget[0] -= 1
+    def walk(item: Any, place: _Place, depth: int, free: bool) -> Any:
+        nonlocal left
+        left -= 1
         if depth > MAX_DEPTH:
-            raise InvalidRequest("%s: nested deeper than %d levels (a cycle?)" % (path or "request", MAX_DEPTH))
-        if budget[0] < 0:
-            raise InvalidRequest("%s: more than %d values" % (path or "request", MAX_NODES))
-        if item is None or isinstance(item, bool):
+            raise InvalidRequest("%s: nested deeper than %d levels (a cycle?)" % (_shown_place(place), MAX_DEPTH))
+        if left < 0:
+            raise InvalidRequest("%s: more than %d values" % (_shown_place(place), MAX_NODES))
+        if type(item) in _ATOMS:
             return item
-        if isinstance(item, int):
-            return int(item)
-        if isinstance(item, float):
-            # A model's config may hold Infinity (Python writes it so); what the planner reads of it is checked there.
-            if not math.isfinite(item) and ".config." not in path:
-                raise InvalidRequest("%s: %r is not a finite number" % (path or "request", item))
-            return float(item)
-        if isinstance(item, str):
-            return str(item)
-        if isinstance(item, Mapping):
+        if isinstance(item, dict):
             out = {}
-            for key in item:
+            for key, entry in item.items():
                 if not isinstance(key, str):
-                    raise InvalidRequest("%s: key %s is not a string" % (path or "request", shown(key)))
-                out[str(key)] = walk(item[key], "%s.%s" % (path, key) if path else str(key), depth + 1)
+                    raise InvalidRequest("%s: key %s is not a string" % (_shown_place(place), shown(key)))
+                out[str(key)] = walk(entry, (place, key), depth + 1, free or key == "config")
             return out
         if isinstance(item, (list, tuple)):
-            return [walk(entry, "%s[%d]" % (path, i), depth + 1) for i, entry in enumerate(item)]
-        raise InvalidRequest("%s: values of type %s are not understood" % (path or "request", type(item).__name__))
+            return [walk(entry, (place, position), depth + 1, free) for position, entry in enumerate(item)]
+        if isinstance(item, float):
+            # A model's config may hold Infinity (Python writes it so); what the planner reads of it is checked there.
+            if not math.isfinite(item) and not free:
+                raise InvalidRequest("%s: %r is not a finite number" % (_shown_place(place), item))
+            return float(item)
+        for builtin in (bool, int, str):
+            if isinstance(item, builtin):
+                return builtin(item)
+        if isinstance(item, Mapping):
+            return walk(dict(item), place, depth, free)
+        raise InvalidRequest("%s: values of type %s are not understood" % (_shown_place(place), type(item).__name__))
 
-    return walk(value, "", 0)
+    return walk(value, None, 0, False)
 
 
 def mapping(value: Any, path: str, required: Iterable[str] = (), optional: Iterable[str] | None = ()) -> dict[str, Any]:

@@ -201,8 +201,9 @@ def _numbers(
             if number == 1:
                 raise
             continue
+        # Replicas of a latent cache's attention hold more, where the wish asks for more.
         whole = [shape for shape in shapes if shape.tensor == number or (shape.data == number and task.model.is_mla)]
-        if whole:
+        if whole and whole[0].tensor == number:
             yield number, whole
         else:
             later.append((number, shapes))

@@ -23,10 +23,18 @@ def fingerprint(task: Task, shape: Shape, gpus: Sequence[Gpu], weights: Any) -> 
     own = asdict(Shape(**{**shape.__dict__, "gpu": None, "engine_args": {}}))
     own["engine_args"] = {key: value for key, value in shape.engine_args.items() if key in _WEIGHTY}
     cards = [[gpu.name, gpu.usable_bytes, gpu.capability] for gpu in gpus]
-    text = json.dumps(
-        [task.model.outer or task.deployment.model.config, list(weights), own, cards], sort_keys=True, default=str
-    )
+    text = json.dumps([_described(task), list(weights), own, cards], sort_keys=True, default=str)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _described(task: Task) -> dict[str, Any]:
+    """The model's config without the lists of what is quantised how, which may have thousands of entries."""
+    config = dict(task.deployment.model.config)
+    for key in ("quantization_config", "compression_config"):
+        section = config.get(key)
+        if isinstance(section, dict):
+            config[key] = {name: value for name, value in section.items() if not isinstance(value, (dict, list))}
+    return config
 
 
 # Arguments that change the memory of an engine and are not part of its shape.

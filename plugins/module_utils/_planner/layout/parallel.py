@@ -120,7 +120,7 @@ def _grouped(
             if block_k and (width // size) % block_k:
                 yield Obstacle("%s of %d / %d = %d, no multiple of the FP8 block of %d"
                                % (what, width, size, width // size, block_k))  # fmt: skip
-        if block_n and quantized.attention and model.mla is None:
+        if block_n and quantized.attention and model.mla is None and version < (0, 14):
             keys = max(1, model.kv_heads // size) * model.head_dim
             if keys % block_n:
                 yield Obstacle("key heads of %d elements a GPU, no multiple of the FP8 block of %d" % (keys, block_n))
