@@ -114,9 +114,8 @@ def layout(model: ModelInfo, shape: Shape, stage: int = 0) -> KvLayout:
         if plan.spec.kind == "state"
         for member in plan.members
     )
-    attention = [plan.spec.block for plan in plans if plan.spec.kind not in ("state", "cross")]
     return KvLayout(
-        block_size=min(attention) if attention else block,
+        block_size=block,
         page_bytes=max((group.page_bytes for group in groups), default=0),
         block_bytes=max(widths, default=0),
         token_bytes=tokens,
