@@ -26,15 +26,15 @@ def test_every_reading_is_either_compared_or_left_out_with_a_reason(figures: Fig
 def test_the_pool_of_the_set_that_the_best_peer_was_fitted_to(figures: Figures) -> None:
     found = error((p.pool, p.observed_pool) for p in figures.predictions if p.row.ours)
     assert found.count >= 30
-    assert found.gib < 0.05 and found.percent < 0.5
+    assert found.gib < 0.03 and found.percent < 0.15
 
 
 def test_the_pool_of_other_cards_and_releases(figures: Figures) -> None:
     found = error((p.pool, p.observed_pool) for p in figures.predictions if not p.row.ours)
     assert found.count >= 34
-    assert found.gib < 0.45 and found.middle < 0.25
+    assert found.gib < 0.36 and found.middle < 0.15
 
 
 def test_the_activation_of_text_models(figures: Figures) -> None:
     text = [p for p in figures.predictions if not p.model.multimodal]
-    assert error((p.figures["activation"], read_activation(p)) for p in text).gib < 0.05
+    assert error((p.figures["activation"], read_activation(p)) for p in text).gib < 0.04

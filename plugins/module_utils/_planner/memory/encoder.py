@@ -18,6 +18,8 @@ from .runner import second_runner
 # embedding, the block's input, its norm, its output. Divided between ranks: query, key and value as projected, queries
 # and keys laid out for the rotation, the same rotated, the attention's output.
 _WHOLE, _DIVIDED = 4, 8
+# 0.11.0 rotates queries and keys together in 4-byte floats, beside contiguous copies; 0.11.1 and 0.11.2 without copies.
+_DIVIDED_0_11_0, _DIVIDED_0_11 = 16, 13
 
 # Towers of families whose published configurations are often copied without them.
 _UNSTATED: Mapping[str, Mapping[str, int]] = {
@@ -99,7 +101,7 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
         hidden = _number(vision, "embed_dim", hidden)
     inner = _number(vision, "intermediate_size", int(hidden * float(_ratio(vision))))
     ranks = 1 if shape.engine_args.get("mm-encoder-tp-mode") == "data" else shape.tensor
-    per_patch = _WHOLE * hidden + max(_DIVIDED * hidden, 2 * inner) // ranks
+    per_patch = _WHOLE * hidden + max(_divided(shape) * hidden, 2 * inner) // ranks
     deep = vision.get("deepstack_visual_indexes")
     streams = 1 + (len(deep) if isinstance(deep, (list, tuple)) else 0)
     pixels = count * item.pixels * shape.width
@@ -107,6 +109,12 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     peak = count * item.patches * per_patch * shape.width + pixels + outputs * (streams - 1) // streams
     # The second runner lets go of the pixels before the text is profiled, the first holds them.
     return Encoding(peak, outputs, 0 if second_runner(model, shape) else pixels)
+
+
+def _divided(shape: Shape) -> int:
+    if (0, 11) <= shape.version < (0, 12):
+        return _DIVIDED_0_11_0 if shape.version < (0, 11, 1) else _DIVIDED_0_11
+    return _DIVIDED
 
 
 def _ratio(vision: Mapping[str, Any]) -> float:
