@@ -229,6 +229,12 @@ USES = {
 }
 
 
+def read_directly(package: Path) -> set[str]:
+    """Variables that some module asks the system for, past the table in envs.py."""
+    pattern = re.compile(r"""(?:environ(?:\.get\(|\[)|getenv\()\s*["'](VLLM_[A-Z0-9_]+)""")
+    return {name for path in package.rglob("*.py") for name in pattern.findall(path.read_text(errors="replace"))}
+
+
 def read_parser(parser: argparse.ArgumentParser) -> dict[str, Any]:
     kinds: dict[str, str] = {}
     choices: dict[str, list[object]] = {}
@@ -268,7 +274,10 @@ def release() -> dict[str, Any]:
     for name, values in registered().items():
         if values and (name in found["kinds"] or name == "attention-backend"):
             found["choices"][name] = values
-    found["environment"] = sorted(importlib.import_module("vllm.envs").environment_variables)
+    environment = importlib.import_module("vllm.envs")
+    found["environment"] = sorted(
+        {*environment.environment_variables, *read_directly(Path(environment.__file__).parent)}
+    )
     found["architectures"] = architectures()
     found["utilization"] = first("vllm.engine.arg_utils:EngineArgs").gpu_memory_utilization
     return found
