@@ -135,7 +135,7 @@ def _instance(
         ("One token", "%s bytes" % number(kv["bytes_per_token"])),
     )
     rows = "".join(
-        '<tr><td><code>%s</code></td><td class="value">%s</td><td><span class="source %s">%s</span></td>'
+        '<tr><td class="setting"><code>%s</code></td><td class="value">%s</td><td><span class="source %s">%s</span></td>'
         '<td class="reason">%s</td></tr>'
         % (text(entry["setting"]), text(entry["value"]), text(entry["source"]), text(entry["source"]),
            text(entry["reason"]))

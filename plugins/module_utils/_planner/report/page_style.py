@@ -75,6 +75,7 @@ td.reason { min-width: 14rem; }
 .figures dt { color: var(--soft); font-size: .8rem; }
 .figures dd { margin: 0; font-size: 1.15rem; font-weight: 600; font-variant-numeric: tabular-nums; }
 .off { color: var(--warn); font-weight: 600; }
+@media (min-width: 40.01rem) { td.setting code { white-space: nowrap; } }
 @media (max-width: 40rem) {
   .stack thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .stack tr { display: block; border-top: 1px solid var(--line); padding: .4rem 0; }
