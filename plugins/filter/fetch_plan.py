@@ -24,6 +24,11 @@ options:
     description: Host that fetches from the hub where nobody has the commit, if it wants it. Else it is the first.
     type: str
     default: ""
+  outside:
+    description:
+      - C(name) and C(address) of a host that wants no model itself, such as the control node. It fetches what nobody
+        has, for all others, even for a single one.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -43,8 +48,8 @@ _value:
 from ..module_utils._peer_plan import plan
 
 
-def fetch_plan(hosts, seed=""):
-    return plan(list(hosts), seed)
+def fetch_plan(hosts, seed="", outside=None):
+    return plan(list(hosts), seed, outside)
 
 
 class FilterModule:

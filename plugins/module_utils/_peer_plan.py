@@ -47,10 +47,13 @@ def wanted(host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def rows(hosts: Sequence[Mapping[str, Any]], seed: str = "") -> list[dict[str, Any]]:
+def rows(
+    hosts: Sequence[Mapping[str, Any]], seed: str = "", outside: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     """For each commit that a host lacks and that a neighbour wants or has, the hosts in their order.
 
     Who has it comes first, in the order of the inventory; where nobody has it, the ``seed`` if it wants it.
+    ``outside`` (name, address) is a host that wants nothing itself, and fetches what nobody has.
     """
     by_commit: dict[tuple[str, str, str], dict[str, Any]] = {}
     for host in hosts:
@@ -66,6 +69,8 @@ def rows(hosts: Sequence[Mapping[str, Any]], seed: str = "") -> list[dict[str, A
         have = [each for each in row["hosts"] if each["held"]]
         lack = [each for each in row["hosts"] if not each["held"]]
         lack.sort(key=lambda each: each["name"] != seed)
+        if outside and not have and lack:
+            lack.insert(0, {**outside, "held": False, "path": ""})
         if lack and len(have) + len(lack) > 1:
             row.pop("held")
             found.append({**row, "hosts": have + lack, "roots": max(1, len(have)), "held": len(have)})
@@ -90,14 +95,17 @@ def lines(found: Sequence[Mapping[str, Any]], name: str) -> list[str]:
     return said
 
 
-def plan(hosts: Sequence[Mapping[str, Any]], seed: str = "") -> dict[str, Any]:
+def plan(
+    hosts: Sequence[Mapping[str, Any]], seed: str = "", outside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The rows, and by host what it serves and what a person reads about it."""
-    found = rows(hosts, seed)
+    found = rows(hosts, seed, outside)
     names = list(dict.fromkeys(each["name"] for row in found for each in row["hosts"]))
     by_host = {name: {"serves": servings(found, name), "lines": lines(found, name)} for name in names}
     for row in found:
-        # Each host goes by the file list that the hub gave to itself.
-        row.pop("listing")
+        # Each host goes by the file list that the hub gave to itself; one that wants nothing has none.
+        if not outside:
+            row.pop("listing")
     return {"schema": 1, "rows": found, "hosts": by_host}
 
 
@@ -121,7 +129,7 @@ def jobs(
             "members": [
                 {"name": each["name"], "address": each["address"], "port": ports[each["name"]]} for each in members
             ],
-            "listing": own[(row["id"], row["revision"], row["source"])]["listing"],
+            "listing": own.get((row["id"], row["revision"], row["source"]), row)["listing"],
         }
         wanted_jobs.append(
             {

@@ -140,11 +140,13 @@ class Job:
         return self.answer is not None
 
     def _runs(self) -> bool:
+        # The wrapper is given the name without the PID that it then adds.
+        name = self.name.partition(".")[0].encode()
         for pid in os.listdir("/proc"):
             if pid.isdigit() and int(pid) != os.getpid():
                 try:
                     with open("/proc/%s/cmdline" % pid, "rb") as handle:
-                        if self.name.encode() in handle.read():
+                        if name in handle.read():
                             return True
                 except OSError:
                     continue
