@@ -152,7 +152,7 @@ def play(name: str, tmp_path: Path, variables: dict[str, object]) -> str:
         str(tmp_path / "hosts"),
         "-e",
         "@%s" % (tmp_path / "variables.json"),
-        "playbooks/%s.yml" % name,
+        name + ".yml" if name.startswith("/") else "playbooks/%s.yml" % name,
     ]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240, check=False)
     return done.stdout + done.stderr
