@@ -130,13 +130,16 @@ def build(
     features = decide_features(settings, task, parallel.pipeline)
     batch = decide_batch(settings, task, gpus[0], parallel.data, features.chunked_prefill, variant.lean, least_tokens)
     wiring = decide_wiring(settings, gpus, task.request.links, parallel.tensor)
+    block_size = decide_block_size(settings)
     shape = Shape(
         version=task.version,
         tokens=batch.tokens,
         seqs=batch.seqs,
         width=width,
         kv_dtype=decide_kv_dtype(settings, task, smallest, variant.narrow),
-        block_size=decide_block_size(settings),
+        block_size=block_size,
+        # What vLLM makes of a block size that was asked for is known from kernels that take 32 tokens at the least.
+        kernel_block=16 if block_size is None else 32,
         tensor=parallel.tensor,
         pipeline=parallel.pipeline,
         data=parallel.data,
