@@ -185,13 +185,13 @@ def test_unequal_pages_need_a_release_that_can_pair_them() -> None:
 
 @pytest.mark.parametrize(
     ("version", "caching", "asked", "blocks"),
-    [((0, 32, 0), True, None, 3), ((0, 32, 0), False, None, 1), ((0, 28, 0), True, None, 2),
+    [((0, 32, 0), True, None, 3), ((0, 32, 0), False, None, 1), ((0, 31, 0), True, None, 2),
      ((0, 24, 0), True, None, 1), ((0, 12, 0), True, None, 1)],
 )  # fmt: skip
 def test_states_of_mamba_2_are_counted_by_release(
     version: tuple[int, ...], caching: bool, asked: bool | None, blocks: int
 ) -> None:
-    """One state; with cached prefixes two, and from 0.29 on one more at the end of the prompt."""
+    """One state; with cached prefixes two, and from 0.32 on one more of the middle of the prompt."""
     info = _model("nvidia--Nemotron-H-56B-Base-8K")
     shape = _shape(version=version, prefix_caching=caching, gpu=_card((9, 0)), block_size=None)
     states = [group for group in kv_cache.layout(info, shape).groups if group.kind == "state"]
@@ -212,6 +212,22 @@ def test_recurrent_states_have_a_type_of_their_own(
     state = next(layer.state for layer in _model(name).layers if layer.state is not None)
     arguments = {"mamba-ssm-cache-dtype": argument} if argument else {}
     assert ssm_bytes(state, _shape(version=version, engine_args=arguments)) == width
+
+
+@pytest.mark.parametrize(
+    ("name", "version", "capability", "blocks"),
+    [("Qwen--Qwen3.5-27B", (0, 32, 0), (9, 0), 2), ("Qwen--Qwen3.5-27B", (0, 33, 0), (9, 0), 3),
+     ("Qwen--Qwen3.5-27B", (0, 33, 0), (8, 9), 2), ("Qwen--Qwen3.5-27B", (0, 33, 0), (12, 0), 3),
+     ("moonshotai--Kimi-K3", (0, 32, 0), (9, 0), 3), ("moonshotai--Kimi-K3", (0, 28, 0), (9, 0), 2),
+     ("moonshotai--Kimi-K3", (0, 32, 0), (8, 0), 2)],
+)  # fmt: skip
+def test_some_cards_keep_a_state_of_the_middle_of_a_prompt(
+    name: str, version: tuple[int, ...], capability: tuple[int, int], blocks: int
+) -> None:
+    kv = kv_cache.layout(_model(name), _shape(version=version, gpu=_card(capability), block_size=None))
+    assert {group.fixed for group in kv.groups if group.kind == "state"} == {blocks}
+    if name.startswith("Qwen") and blocks == 3:
+        assert kv.block_size % 64 == 0
 
 
 def test_every_block_of_a_cached_prefix_kept_a_state_before_0_28() -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import math
 
 from ..model.info import ModelInfo
+from ..model.layers import State
 from ..model.reading import number
 from ..shape import Shape
 from .rules import Rules
 from .widths import attention_bytes, ceil_div, state_bytes
 
+_GDN_CHECKPOINT = 64  # tokens between the states that FlashInfer's kernel can hand out
 _HOPPER, _BLACKWELL, _CONSUMER_BLACKWELL = (9, 0), (10, 0), (12, 0)
 
 
@@ -82,6 +84,21 @@ def state_mode(model: ModelInfo, kind: str, shape: Shape, rules: Rules) -> str:
     return "all" if rules.every_state and kind in ("mamba1", "mamba2") else "align"
 
 
+def checkpoints(state: State, shape: Shape) -> int:
+    """States that a layer keeps of the middle of a prompt where prefixes are cached: kernels that can hand them out.
+
+    Mamba 2 can from 0.32 on, Kimi's delta attention from 0.29 and gated delta nets from 0.33, these on some cards only.
+    """
+    major = (shape.gpu.capability if shape.gpu and shape.gpu.capability else _HOPPER)[0] if shape.gpu else 0
+    if state.kind == "mamba2":
+        return state.checkpoints if shape.version >= (0, 32) else 0
+    if state.kind == "kda":
+        return state.checkpoints if shape.version >= (0, 29) and major in (9, 10, 12) else 0
+    if state.kind == "gdn" and shape.version >= (0, 33):
+        return int(major == 9 or (major in (10, 12) and state.columns == 128))
+    return 0
+
+
 def aligned(model: ModelInfo, shape: Shape, block: int, rules: Rules) -> tuple[int, int]:
     """The block of a model of attention and recurrent layers, and the bytes of its padded state (0: no padding).
 
@@ -98,7 +115,10 @@ def aligned(model: ModelInfo, shape: Shape, block: int, rules: Rules) -> tuple[i
     step = max(kernel, block)
     if model.is_mla and shape.version >= (0, 28):
         step = max(step, 128)
-    if any(state_mode(model, state.kind, shape, rules) == "all" for state in kinds):
+    modes = {state_mode(model, state.kind, shape, rules) for state in kinds}
+    if modes == {"align"} and any(state.kind == "gdn" and checkpoints(state, shape) for state in kinds):
+        step = step * _GDN_CHECKPOINT // math.gcd(step, _GDN_CHECKPOINT)
+    if "all" in modes:
         # Every block ends where a chunk of the scan does.
         chunk = number(model.config, ("mamba_chunk_size", "chunk_size"), 2048)
         step = step * chunk // math.gcd(step, chunk)

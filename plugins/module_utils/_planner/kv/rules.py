@@ -28,7 +28,6 @@ class Rules:
     state_modes: bool  # states are counted by mode: one, or two where prefixes are cached (0.15)
     caches_states: bool  # prefixes of models with states are cached unless told otherwise (0.26)
     every_state: bool  # Mamba kept a state for each block of the prompt where prefixes are cached (0.15 to 0.27)
-    checkpoints: bool  # Mamba 2 keeps one more state at the end of a prompt (0.29)
     kernel_window_block: bool  # sliding layers take the smallest block of their kernels (0.25 to 0.29)
     fitting_window_block: bool  # they take the largest that fits the page of the others (0.30)
 
@@ -50,7 +49,6 @@ def rules(version: tuple[int, ...]) -> Rules:
         state_modes=version >= (0, 15),
         caches_states=version >= (0, 26),
         every_state=(0, 15) <= version < (0, 28),
-        checkpoints=version >= (0, 29),
         kernel_window_block=(0, 25) <= version < (0, 30),
         fitting_window_block=version >= (0, 30),
     )

@@ -13,7 +13,7 @@ from ..errors import PlanError
 from ..model.info import ModelInfo
 from ..model.layers import ATTENTION, Cache, Layer, State
 from ..shape import Shape
-from .blocks import aligned, base_block, kernel_block, state_mode, window_block
+from .blocks import aligned, base_block, checkpoints, kernel_block, state_mode, window_block
 from .rules import Rules
 from .widths import attention_bytes, cache_bytes, ceil_div, latent_dtype, state_bytes
 
@@ -98,7 +98,7 @@ def _state(model: ModelInfo, state: State, shape: Shape, rules: Rules, block: in
         return Spec("state", block, max(size, padded), 0, (state,))
     blocks = 1 + drafts
     if mode == "align":
-        blocks += 1 + (state.checkpoints if rules.checkpoints else 0)
+        blocks += 1 + checkpoints(state, shape)
     # Without prefix caching a state spans the whole request, and so does its block.
     return Spec("state", block if mode == "align" else 0, max(size, padded), 0, (state,), fixed=blocks)
 

@@ -103,8 +103,17 @@ def _delta_attention(config: Mapping[str, Any]) -> State:
     linear = section(config, "linear_attn_config")
     heads, size = number(linear, "num_heads"), number(linear, "head_dim")
     kernel = number(linear, "short_conv_kernel_size", 4)
+    # Only kernels for a bounded gate and heads of 128 hand out states of the middle of a prompt.
+    bounded = linear.get("gate_lower_bound") is not None and size == 128
     return State(
-        "kda", conv=3 * heads * size, conv_length=kernel - 1, heads=heads, rows=size, columns=size, ssm_dtype="float32"
+        "kda",
+        conv=3 * heads * size,
+        conv_length=kernel - 1,
+        heads=heads,
+        rows=size,
+        columns=size,
+        ssm_dtype="float32",
+        checkpoints=int(bounded),
     )
 
 
