@@ -110,12 +110,12 @@ MODELS = {
     "r46": "Qwen/Qwen2.5-1.5B",
 }
 #: row ("r" before those of refusals) -> release, where the source names none or more than one: read from what the log
-#: prints (the split of its figures, what it counts) or the nearest that the collection knows
+#: prints (the split of its figures, what it counts) or the nearest that the collection knows; else 0.19.0
 VERSIONS = {
     "1": "0.8.5.post1", "2": "0.8.5.post1", "46": "0.15.0", "47": "0.10.2", "53": "0.28.0", "54": "0.27.1",
     "63": "0.28.0", "68": "0.27.1", "70": "0.29.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
-    "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0", "113": "0.20.2", "119": "0.19.0",
-    "120": "0.20.2", "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
+    "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0",
+    "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
     "r0": "0.11.0", "r5": "0.20.0", "r15": "0.11.0", "r21": "0.10.2", "r38": "0.26.0",
 }  # fmt: skip
 #: row -> why it cannot be compared

@@ -8,18 +8,20 @@
 from __future__ import annotations
 
 from ..model.info import ModelInfo
+from ..model.layers import ATTENTION
 from ..shape import Shape
 from .cards import MIB
 from .runner import second_runner
 
-# The largest graph brings its buffers, each further one little more than its nodes, so many a layer. FIT, in MiB for 32
-# layers: Hopper to the one log that prints the parts (0.19, S=1024: 260 and 6); other cards to what 0.20 to 0.29 set
-# aside on a 3090, a 5070 Ti, a 5090 and an L4 (0.2 to 0.5 GiB with 86 graphs).
-_FIRST_BYTES, _FIRST_HOPPER = 60 * MIB, 260 * MIB
-_GRAPH_BYTES, _GRAPH_HOPPER = 3 * MIB, 6 * MIB
+# The largest graph brings its buffers, each further one little more than its nodes. FIT, in MiB for 32 layers. The
+# first runner, whose graphs are cut at attention, by its layers with attention: the one log that prints the parts (0.19,
+# H100, S=1024: 260 and 6), and what 0.20 to 0.28 set aside on a 5070 Ti, a 5090 and a 3090. The second, by all layers:
+# what 0.29 set aside on an L4 and a 48 GB Ada card (0.4 to 0.5 GiB).
+_FIRST_BYTES, _GRAPH_BYTES = 260 * MIB, 6 * MIB
+_SECOND_FIRST_BYTES, _SECOND_GRAPH_BYTES = 150 * MIB, 3 * MIB
 _LAYERS = 32
-# FIT: capturing on Hopper takes about half of the estimate (0.83/0.41), on others about as much (0.2 to 0.7 GiB).
-_HOPPER_SHARE = 0.5
+# FIT: what capturing really takes of it (0.83/0.41, 0.58/0.24, 0.42/0.22; 0.2 to 0.7 GiB with 0.2 to 0.8 set aside).
+_ACTUAL_SHARE = 0.6
 
 
 def largest_size(shape: Shape) -> int:
@@ -45,11 +47,7 @@ def _sizes(shape: Shape) -> list[int]:
 
 def graph_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
     """What capturing really takes on one rank; none in eager mode."""
-    return int(_profiled(model, shape) * (_HOPPER_SHARE if _hopper(shape) else 1.0))
-
-
-def _hopper(shape: Shape) -> bool:
-    return shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] in (9, 10)
+    return int(_profiled(model, shape) * _ACTUAL_SHARE)
 
 
 def estimate_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
@@ -66,8 +64,10 @@ def _profiled(model: ModelInfo, shape: Shape) -> int:
     sizes = _sizes(shape)
     # Graphs of pure decoding batches beside the others came with 0.11.
     rows = shape.seqs * (1 + shape.speculative_tokens) if shape.version >= (0, 11) else 0
-    decode = [size for size in sizes if size <= rows]
-    layers = max(1, len(model.layers) // shape.pipeline)
-    hopper = _hopper(shape)
-    per_graph = (_GRAPH_HOPPER if hopper else _GRAPH_BYTES) * layers / _LAYERS
-    return int((_FIRST_HOPPER if hopper else _FIRST_BYTES) + per_graph * max(0, len(sizes) + len(decode) - 2))
+    further = max(0, len(sizes) + sum(1 for size in sizes if size <= rows) - 2)
+    if second_runner(model, shape):
+        layers, first, each = len(model.layers), _SECOND_FIRST_BYTES, _SECOND_GRAPH_BYTES
+    else:
+        layers = sum(1 for layer in model.layers if layer.kind in ATTENTION)
+        first, each = _FIRST_BYTES, _GRAPH_BYTES
+    return int(first + each * max(1, layers // shape.pipeline) / _LAYERS * further)
