@@ -14,9 +14,9 @@ from .cards import MIB
 from .runner import second_runner
 
 # The largest graph brings its buffers, each further one little more than its nodes. FIT, in MiB for 32 layers. The
-# first runner, whose graphs are cut at attention, by its layers with attention: the one log that prints the parts (0.19,
-# H100, S=1024: 260 and 6), and what 0.20 to 0.28 set aside on a 5070 Ti, a 5090 and a 3090. The second, by all layers:
-# what 0.29 set aside on an L4 and a 48 GB Ada card (0.4 to 0.5 GiB).
+# first runner, whose graphs are cut at attention, by its layers with attention: the one log that prints the parts
+# (0.19, H100, S=1024: 260 and 6), and what 0.20 to 0.28 set aside on a 5070 Ti, a 5090 and a 3090. The second, by all
+# layers: what 0.29 set aside on an L4 and a 48 GB Ada card (0.4 to 0.5 GiB).
 _FIRST_BYTES, _GRAPH_BYTES = 260 * MIB, 6 * MIB
 _SECOND_FIRST_BYTES, _SECOND_GRAPH_BYTES = 150 * MIB, 3 * MIB
 _LAYERS = 32
