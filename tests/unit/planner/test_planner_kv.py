@@ -105,9 +105,13 @@ def test_a_head_of_128_takes_so_many_bytes_a_token(kv_dtype: str, size: int) -> 
      ("fp8_ds_mla", (9, 0), 656), ("nvfp4_ds_mla", (10, 0), 352)],
 )  # fmt: skip
 def test_sparse_latents_have_forms_of_their_own(kv_dtype: str, capability: tuple[int, int], size: int) -> None:
-    kv = kv_cache.layout(_model("zai-org--GLM-5"), _shape(kv_dtype=kv_dtype, gpu=_card(capability), block_size=None))
+    info = _model("zai-org--GLM-5")
+    kv = kv_cache.layout(info, _shape(kv_dtype=kv_dtype, gpu=_card(capability), block_size=None))
     assert kv.block_size == 64
     assert kv.token_bytes == 78 * (size + 132)  # 132: the indexer's key
+    if (kv_dtype, capability) == ("fp8", (10, 0)):
+        older = _shape(kv_dtype=kv_dtype, gpu=_card(capability), block_size=None, version=(0, 18, 0))
+        assert kv_cache.layout(info, older).token_bytes == 78 * (656 + 132)
 
 
 def test_an_unknown_kv_type_is_refused_by_name() -> None:

@@ -66,7 +66,8 @@ def latent_dtype(shape: Shape) -> str:
     capability = shape.gpu.capability or (0, 0)
     if capability >= (12, 0) and shape.kv_dtype in ("auto", "fp8", "fp8_e4m3"):
         return "fp8_ds_mla"
-    if capability < (10, 0) and shape.kv_dtype.startswith("fp8"):
+    # Data-centre Blackwell reads plain fp8 since FlashInfer comes first for it.
+    if (capability < (10, 0) or shape.version < (0, 19)) and shape.kv_dtype.startswith("fp8"):
         return "fp8_ds_mla"
     return shape.kv_dtype
 
