@@ -11,11 +11,13 @@ import random
 import re
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.fleet import MODEL, STORE, Fleet, make_model
 from tests.e2e.site import Result, start_hosts, start_hub, wait_for
+from tests.lab import network
 from tests.lab.lab import REPOSITORY
 from tests.lab.testing import fresh_lab
 
@@ -255,3 +257,25 @@ def test_when_the_control_node_dies_the_servers_end_by_themselves(fleet: Fleet, 
     fleet.run("fetch_models").must_pass()
     assert all(fleet.whole(name) for name in HOSTS)
     assert fleet.sent() <= 1.2 * size
+
+
+def test_the_control_node_fetches_for_all(fleet: Fleet, once: Result, size: int, tmp_path: Path) -> None:
+    """It stands in the closed network for this, has no systemd, and keeps what it fetched for the next run."""
+    store = tmp_path / "store"
+    variables = {
+        "gpufleet_fetch_seed": "localhost",
+        "gpufleet_fetch_seed_address": network.GATEWAY,
+        "gpufleet_fetch_seed_store": str(store),
+    }
+    command = [*network.prefix(fleet.lab), *fleet.command("playbooks/fetch_models.yml", "-e", json.dumps(variables))]
+    for most in (1.1, 0.1):
+        fleet.forget(*HOSTS)
+        done = subprocess.run(command, cwd=REPOSITORY, env=fleet.environment(), text=True, check=False,
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)  # fmt: skip
+        result = Result(done.returncode, done.stdout).must_pass()
+        assert "from localhost" in result.output
+        assert all(fleet.whole(name) for name in HOSTS)
+        assert fleet.sent() <= most * size
+    assert sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) >= size
+    listening = network.enter(fleet.lab, ["ss", "-Hltn", f"src {network.GATEWAY}"]).stdout.splitlines()
+    assert [line.split()[3] for line in listening] == [fleet.hub.removeprefix("http://")]

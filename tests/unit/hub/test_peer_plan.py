@@ -126,6 +126,23 @@ def test_a_host_serves_only_to_its_rows() -> None:
     assert [each["id"] for each in plan["h1"]["serves"]["snapshots"]] == ["a"]
 
 
+def test_a_host_that_wants_nothing_fetches_for_all_even_for_one() -> None:
+    outside = {"name": "localhost", "address": "10.0.0.200"}
+    plan = _peer_plan.plan([host("h1", "m")], "localhost", outside)
+    (row,) = plan["rows"]
+    assert (names(row), row["roots"], row["held"]) == (["localhost", "h1"], 1, 0)
+    assert plan["hosts"]["localhost"]["serves"]["allow"] == ["10.0.0.1", "10.0.0.200"]
+    ports = {"localhost": 1, "h1": 2}
+    (job,) = _peer_plan.jobs(plan["rows"], {"inventory_hostname": "localhost"}, ports, "run1")
+    assert (job["peers"]["me"], job["id"]) == (0, "m")
+    (job,) = _peer_plan.jobs(plan["rows"], host("h1", "m"), ports, "run1")
+    assert job["peers"]["me"] == 1
+    assert _peer_plan.plan([host("h1", "m", held=("m",))], "localhost", outside)["rows"] == []
+    # Who has it serves it; nobody from outside is needed.
+    plan = _peer_plan.plan([host("h1", "m", held=("m",)), host("h2", "m")], "localhost", outside)
+    assert names(plan["rows"][0]) == ["h1", "h2"]
+
+
 @pytest.mark.parametrize(("count", "roots"), [(16, 1), (16, 3), (5, 4)])
 def test_each_host_serves_about_one_other_and_nobody_waits_for_himself(count: int, roots: int) -> None:
     """Each host's first source stands before it, and no host is the first source of more than one."""
