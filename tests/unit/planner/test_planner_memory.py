@@ -298,6 +298,12 @@ def test_images_that_are_switched_off_take_nothing() -> None:
     gemma = model("google/gemma-3-12b-it")
     off = shape(engine_args={"limit-mm-per-prompt": {"image": 0}})
     assert activation.activation_bytes(gemma, shape()) - activation.activation_bytes(gemma, off) > 0.15 * GIB
+    qwen = model("Qwen--Qwen3-VL-2B-Instruct")
+    sizes = []
+    for limits in ({"video": 0}, {"image": 0}, {"image": 0, "video": 0}):
+        engine = shape(seqs=8, tokens=2048, engine_args={"limit-mm-per-prompt": limits})
+        sizes.append(activation.activation_bytes(qwen, engine))
+    assert sizes[0] == sizes[1] > sizes[2] + GIB
 
 
 def test_every_known_configuration_has_a_memory() -> None:

@@ -91,7 +91,7 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     vision = model.outer.get("vision_config")
     if not isinstance(vision, Mapping):
         vision = _UNSTATED.get(model.wrapper or "", {})
-    if not model.multimodal or not vision or _switched_off(shape):
+    if not model.multimodal or not vision or _switched_off(model, shape):
         return Encoding()
     item = largest_item(model, vision)
     # As many of the largest images as a batch may hold, and one where not even one fits.
@@ -122,9 +122,13 @@ def _ratio(vision: Mapping[str, Any]) -> float:
     return ratio if isinstance(ratio, (int, float)) and not isinstance(ratio, bool) and 0 < ratio < 64 else 4.0
 
 
-def _switched_off(shape: Shape) -> bool:
+def _switched_off(model: ModelInfo, shape: Shape) -> bool:
+    """Whether no image is ever encoded: by name, or because every kind of them is limited to none."""
     args = shape.engine_args
     if args.get("language-model-only") or args.get("skip-mm-profiling"):
         return True
     limits = args.get("limit-mm-per-prompt")
-    return isinstance(limits, Mapping) and bool(limits) and not any(limits.values())
+    if not isinstance(limits, Mapping):
+        return False
+    kinds = ("image", "video") if (model.wrapper or "").startswith("qwen") else ("image",)
+    return all(limits.get(kind) == 0 for kind in kinds)
