@@ -12,7 +12,8 @@ from typing import Union
 from ..errors import PlanError
 from ..kv.cache import stage_layers
 from ..model.info import ModelInfo
-from ..model.quantization import Quantization, Scheme, read_quantization
+from ..model.quantization import Quantization, Scheme
+from ..model.quantized import read_quantization
 from ..model.towers import towers
 from ..shape import Shape
 from .weights_draft import draft_bytes

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Mapping
 
 from ..model.info import ModelInfo
-from ..model.quantization import read_quantization
+from ..model.quantized import read_quantization
 from ..shape import Shape
 from .weights_formats import Experts, Part, experts_bytes, part_bytes
 from .weights_kernels import as_loaded, padding
