@@ -126,6 +126,9 @@ def adapted(config: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     if config.get("model_type") == "kimi_k3":
         text = {**config["text_config"], "first_k_dense_replace": config["text_config"]["num_hidden_layers"]}
         return {**config, "text_config": text}, "dense nets for experts"
+    if config.get("model_type") == "minimax_m3_vl":
+        text = {**config["text_config"], "moe_layer_freq": [0] * config["text_config"]["num_hidden_layers"]}
+        return {**config, "text_config": text}, "dense nets for experts"
     if config.get("model_type") == "kimi_k25":
         text = dict(config["text_config"])
         return text, "its language model"
