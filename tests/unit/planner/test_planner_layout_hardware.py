@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.layout.task
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import parse_request
 
+MODELS = Path(__file__).parent / "data" / "models"
 GIB = 2**30
 
 
@@ -191,3 +194,50 @@ def test_the_card_that_suits_is_taken_among_different_ones(gpu_request: dict[str
     gpu_request["gpus"] = [old, new]
     gpu_request["deployments"][0]["engine_args"] = {"dtype": "bfloat16"}
     assert _one(gpu_request)["gpu_uuids"] == ["GPU-new"]
+
+
+@pytest.mark.parametrize(
+    ("capability", "arguments", "backend"),
+    [
+        ("7.5", {}, "TRITON_ATTN"),
+        ("8.6", {}, "FLASH_ATTN"),
+        ("8.9", {"kv-cache-dtype": "fp8"}, "FLASHINFER"),
+        ("9.0", {"kv-cache-dtype": "fp8"}, "FLASH_ATTN"),
+        ("10.0", {}, "FLASHINFER"),
+        ("12.0", {}, "FLASH_ATTN"),
+        ("8.0", {"dtype": "float32"}, "TRITON_ATTN"),
+    ],
+)
+def test_attention_kernels_follow_card_and_types(
+    gpu_request: dict[str, Any], capability: str, arguments: dict[str, Any], backend: str
+) -> None:
+    gpu_request["gpus"][0]["compute_capability"] = capability
+    gpu_request["deployments"][0]["engine_args"] = arguments
+    (entry,) = (entry for entry in _one(gpu_request)["decisions"] if entry["setting"] == "attention-backend")
+    assert (entry["value"], entry["source"]) == (backend, "default")
+
+
+@pytest.mark.parametrize(
+    ("capability", "arguments"),
+    [
+        ("7.5", {"attention-backend": "FLASH_ATTN"}),
+        ("8.9", {"attention-backend": "FLASHMLA"}),
+        ("8.9", {"attention-backend": "FLASH_ATTN", "kv-cache-dtype": "fp8"}),
+    ],
+)
+def test_kernels_that_the_card_has_not_are_refused(
+    gpu_request: dict[str, Any], capability: str, arguments: dict[str, Any]
+) -> None:
+    gpu_request["gpus"][0]["compute_capability"] = capability
+    gpu_request["deployments"][0]["engine_args"] = arguments
+    assert _error(gpu_request)["code"] == "plan.unsupported_attention"
+
+
+def test_sparse_latents_need_hopper(gpu_request: dict[str, Any]) -> None:
+    config = json.loads((MODELS / "deepseek-ai--DeepSeek-V3.2.json").read_text())
+    gpu_request["deployments"][0]["model"] = {"config": config, "weights_bytes": 8 * GIB}
+    gpu_request["deployments"][0]["workload"] = {"max_model_len": 4096}
+    gpu_request["gpus"][0].update(name="NVIDIA A100-SXM4-80GB", compute_capability="8.0")
+    error = _error(gpu_request)
+    assert error["code"] == "plan.unsupported_attention"
+    assert "9.0" in error["message"]

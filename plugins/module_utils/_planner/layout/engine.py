@@ -16,6 +16,7 @@ from ..memory.weights import Weights, rank_bytes, stored
 from ..request import Gpu, GpuWish
 from ..settings import Settings
 from ..shape import Shape
+from .attention import decide_attention
 from .batch import blocks_in_one_batch, check_block, decide_batch
 from .capability import decide_dtype
 from .features import Features, decide_features, feature_warnings
@@ -153,6 +154,7 @@ def build(
         gpu=smallest,
         engine_args=task.user,
     )
+    decide_attention(settings, task, smallest, shape)
     caches = [kv_cache.layout(task.model, shape, stage) for stage in range(parallel.pipeline)]
     block = max(cache.block_size for cache in caches)
     if block > shape.tokens and blocks_in_one_batch(task, features.prefix_caching):
