@@ -54,7 +54,7 @@ def line(row: dict[str, Any], one: float, size: int, rate: float) -> str:
     )
 
 
-def run(options: argparse.Namespace) -> list[dict[str, Any]]:
+def run(options: Any) -> list[dict[str, Any]]:
     lab = Lab(CACHE / "bench-fleet")
     clean.destroy(lab)
     names = [f"gpu{number:02d}" for number in range(1, max(options.hosts) + 1)]

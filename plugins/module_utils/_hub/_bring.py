@@ -73,6 +73,8 @@ def bring(
             wish.peers, listing, place, todo, wish.workers, progress.add
         )
         whole += near
+        for _each in near:
+            progress.file_done()
         todo = [each for each in todo if each.path not in {other.path for other in near}]
     whole += _fetch(wish, place, listing, todo, hub, hubs, outcome, progress, settings)
     progress.stage("publish", place.final, outcome.bytes_total, outcome.bytes_total)

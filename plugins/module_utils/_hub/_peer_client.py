@@ -55,9 +55,10 @@ class Answer:
 class Neighbour:
     """Another host of the run that serves what it has. One connection per thread, never through a proxy."""
 
-    def __init__(self, name: str, address: str, port: int, token: str, key: str) -> None:
+    def __init__(self, name: str, address: str, port: int, token: str, key: str, own: str) -> None:
+        """``own`` is the address that it knows this host by."""
         self.name = name
-        self._address, self._port = address, port
+        self._address, self._port, self._own = address, port, own
         self._headers = {"Authorization": "Bearer " + token}
         self._key = key
         self._local = threading.local()
@@ -109,7 +110,9 @@ class Neighbour:
         while True:
             connection = getattr(self._local, "connection", None)
             if connection is None:
-                connection = http.client.HTTPConnection(self._address, self._port, timeout=wait + SILENCE_SECONDS)
+                connection = http.client.HTTPConnection(
+                    self._address, self._port, timeout=wait + SILENCE_SECONDS, source_address=(self._own, 0)
+                )
                 self._local.connection, fresh = connection, True
             elif connection.sock is not None:
                 connection.sock.settimeout(wait + SILENCE_SECONDS)

@@ -17,6 +17,8 @@ from ._store import Place, manifest_entries, read_manifest, size_matches
 
 # Organisation, name, commit.
 DEPTH = 3
+# How often to look whether the process of a job is there.
+LOST_SECONDS = 1.0
 
 
 def whole(store: str) -> list[dict[str, Any]]:
@@ -113,7 +115,7 @@ class Job:
     def __init__(self, folder: str, name: str) -> None:
         self.name = name
         self._path = os.path.join(os.path.expanduser(folder), name)
-        self._missed = 0
+        self._missed, self._looked = 0, 0.0
         self.answer: dict[str, Any] | None = None
 
     def look(self) -> bool:
@@ -129,8 +131,10 @@ class Job:
             self.answer = known
             return True
         # The answer may be on its way to the disk while the process is gone already.
-        self._missed = 0 if self._runs() else self._missed + 1
-        if self._missed >= 5:
+        if time.monotonic() - self._looked >= LOST_SECONDS:
+            self._looked = time.monotonic()
+            self._missed = 0 if self._runs() else self._missed + 1
+        if self._missed >= 3:
             self.answer = {
                 "failed": True,
                 "code": "host.job_lost",

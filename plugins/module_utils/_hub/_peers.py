@@ -37,8 +37,10 @@ class Peers:
         key = snapshot_key(model_id, revision)
         self.me: int = given["me"]
         self.roots: int = max(1, given.get("roots") or 1)
+        own = given["members"][self.me]["address"]
         self.row = [
-            Neighbour(each["name"], each["address"], each["port"], given["token"], key) for each in given["members"]
+            Neighbour(each["name"], each["address"], each["port"], given["token"], key, own)
+            for each in given["members"]
         ]
         self._folder = given.get("folder")
         self._lock = threading.Lock()
