@@ -24,14 +24,24 @@ _CONFIGS = {name: json.loads((MODELS / (name + ".json")).read_text()) for name i
 
 
 def _request(
-    name: str, card: str, memory: int, version: str, workload: dict[str, Any], arguments: dict[str, Any], count: int = 1
+    name: str,
+    card: str,
+    memory: int,
+    version: str,
+    workload: dict[str, Any],
+    arguments: dict[str, Any],
+    count: int = 1,
+    cards: int = 1,
 ) -> dict[str, Any]:
+    """``count`` 0 leaves the number of GPUs, of ``cards``, to the plan."""
     gpus = [
         {"index": index, "name": card, "memory_usable_bytes": memory, "compute_capability": CAPABILITIES[card]}
-        for index in range(count)
+        for index in range(max(count, cards))
     ]
     model = {"config": _CONFIGS[name], "weights_bytes": 9 * GIB}
-    entry = {"name": "a", "model": model, "workload": workload, "engine_args": arguments, "gpus": {"count": count}}
+    entry = {"name": "a", "model": model, "workload": workload, "engine_args": arguments}
+    if count:
+        entry["gpus"] = {"count": count}
     return {"vllm_version": version, "gpus": gpus, "deployments": [entry]}
 
 
@@ -101,7 +111,7 @@ def test_a_longer_context_never_serves_more_users(
     card=CARD,
     version=VERSION,
     memory=st.integers(12 * GIB, 80 * GIB),
-    count=st.sampled_from((1, 2, 3, 4)),
+    count=st.sampled_from((0, 1, 2, 3, 4)),
     workload=st.fixed_dictionaries(
         {}, optional={"max_model_len": st.integers(16, 40000), "concurrency": st.integers(1, 300)}
     ),
@@ -120,7 +130,7 @@ def test_a_longer_context_never_serves_more_users(
 def test_a_plan_of_its_own_settings_is_itself(
     name: str, card: str, version: str, memory: int, count: int, workload: dict[str, Any], arguments: dict[str, Any]
 ) -> None:
-    request = _request(name, card, memory, version, workload, arguments, count)
+    request = _request(name, card, memory, version, workload, arguments, count, 4)
     first = plan(request)
     if not first["instances"]:
         return

@@ -77,7 +77,8 @@ def _best(
 ) -> Engine | None:
     """The first engine that holds the whole workload, else the first that holds one request, giving way late."""
     found: dict[tuple[bool, bool], Engine] = {}
-    yields = _may_yield(task)
+    # A smaller batch or a narrower cache, sized by what was asked for, needs an explicit size.
+    yields = task.open and task.version >= EXPLICIT_SINCE
     variants = [Variant(), Variant(lean=True)] if yields else [Variant()]
     for step in (variants, [Variant(lean=True, narrow=True)]) if yields else (variants,):
         for gpus, parallel in tried:
@@ -97,16 +98,6 @@ def _best(
                 elif variant.plain:
                     errors.append(_shortage(engine))
     return _sized(found[min(found)], False) if found else None
-
-
-def _may_yield(task: Task) -> bool:
-    """Whether the plan may choose a smaller batch or a narrower cache: only for a context that the workload asks for.
-
-    Whoever sets the context or the memory among the engine arguments has them as they are.
-    """
-    by_hand = ("max-model-len", "kv-cache-memory-bytes", "gpu-memory-utilization")
-    asked = task.deployment.max_model_len is not None and not any(name in task.user for name in by_hand)
-    return asked and task.version >= EXPLICIT_SINCE
 
 
 def _sized(engine: Engine, whole: bool) -> Engine:

@@ -41,7 +41,7 @@ def fitness(engine: Engine) -> int:
         return 2 if fits < 1 else 0 if fits >= min(task.model.max_model_len or _CEILING, USEFUL) else 1
     if engine.longest(asked) < asked:
         return 2
-    if not task.concurrency:
+    if not task.concurrency or not task.open:
         return 0
     _cache, pool = engine.pool(asked)
     return 0 if pool.max_concurrency * engine.parallel.data >= task.concurrency else 1
@@ -51,7 +51,8 @@ def wanted_bytes(engine: Engine, whole: bool) -> int:
     """KV bytes of a GPU for the workload (``whole``), or for one request of it."""
     task = engine.task
     length = task.asked_length or min(task.model.max_model_len or _CEILING, USEFUL)
-    requests = -(-(task.concurrency or 1) // engine.parallel.data) if whole and task.asked_length else 1
+    many = whole and task.open
+    requests = -(-(task.concurrency or 1) // engine.parallel.data) if many else 1
     return engine.needed(length, requests)
 
 

@@ -44,6 +44,15 @@ class Task:
         return None if asked in (None, -1, "auto") else int(asked)
 
     @property
+    def open(self) -> bool:
+        """Whether the plan may look for more than was said: only for a context that the workload asks for.
+
+        Whoever sets the context or the memory among the engine arguments has them as they are.
+        """
+        by_hand = ("max-model-len", "kv-cache-memory-bytes", "gpu-memory-utilization")
+        return self.deployment.max_model_len is not None and not any(name in self.user for name in by_hand)
+
+    @property
     def concurrency(self) -> int | None:
         return self.deployment.concurrency
 
