@@ -147,7 +147,7 @@ class Quantization:
 
     def listed_head(self) -> Scheme | None:
         """The format of the output head where the checkpoint names it among what it quantised."""
-        for name in ("lm_head", "language_model.lm_head", "model.lm_head"):
+        for name in ("lm_head", "language_model.lm_head"):
             entry = self._listed.get(name)
             if isinstance(entry, Mapping):
                 return ALGORITHMS.get(str(entry.get("quant_algo")).upper())
