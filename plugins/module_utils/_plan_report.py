@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ._planner.report.table import place, replicas, shown
 from ._preflight import gib
 
 _PARTS = (
@@ -62,25 +62,20 @@ def _cards(host: str, gpus: Sequence[Mapping[str, Any]]) -> str:
 def _instance(
     host: str, instance: Mapping[str, Any], spec: Mapping[str, Any] | None, compared: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    memory, kv = instance["memory"], instance["kv"]
+    memory, kv, many = instance["memory"], instance["kv"], replicas(instance)
     parts = ["%s %s" % (name, gib(memory[key])) for name, key in _PARTS if memory[key] > 0]
     if spec is None:
-        where = "  runtime  vLLM %s on %s" % (instance["vllm_version"], _place(instance))
+        where = "  runtime  vLLM %s on %s" % (instance["vllm_version"], place(instance))
         lines = ["%s  %s" % (host, instance["name"]), where]
     else:
         lines = _where(host, instance, spec)
     lines += [
         "  memory   %s" % ", ".join(parts),
-        "  KV cache %d tokens, %.1f full contexts at once" % (kv["tokens"], kv["max_concurrency"]),
+        "  KV cache %d tokens, %.1f full contexts at once" % (many * kv["tokens"], many * kv["max_concurrency"]),
     ]
     lines += _decisions(instance["decisions"])
     lines += [_compared(row) for row in compared]
     return lines + ["  Warning: %s" % warning for warning in instance["warnings"]]
-
-
-def _place(instance: Mapping[str, Any]) -> str:
-    indices = instance["gpu_indices"]
-    return "GPU %s" % ", ".join(map(str, indices)) if indices else "processors"
 
 
 def _where(host: str, instance: Mapping[str, Any], spec: Mapping[str, Any]) -> list[str]:
@@ -89,22 +84,22 @@ def _where(host: str, instance: Mapping[str, Any], spec: Mapping[str, Any]) -> l
         "%s  %s (%s)  http://%s:%d/v1  revision %s"
         % (host, spec["name"], spec["state"], spec["host"], spec["port"], spec["revision"][:12]),
         "  model    %s @ %s from %s" % (model["id"], model["revision"], model["source"]),
-        "  runtime  vLLM %s %s on %s" % (runtime["version"], runtime["build"], _place(instance)),
+        "  runtime  vLLM %s %s on %s" % (runtime["version"], runtime["build"], place(instance)),
     ]
 
 
 def _decisions(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    rows = [(entry["setting"], _shown(entry["value"]), entry["source"], entry["reason"]) for entry in entries]
+    rows = [(entry["setting"], shown(entry["value"]), entry["source"], entry["reason"]) for entry in entries]
     widths = [max(len(row[column]) for row in rows) for column in range(3)] if rows else [0, 0, 0]
     widths[1] = min(widths[1], 30)
     return ["  %-*s  %-*s  %-*s  %s" % (widths[0], a, widths[1], b, widths[2], c, d) for a, b, c, d in rows]
 
 
 def _compared(row: Mapping[str, Any]) -> str:
-    shown = gib if row["figure"].endswith("_bytes") else str
+    unit = gib if row["figure"].endswith("_bytes") else str
     mark = "  <- look" if row["warn"] else ""
     return "  measured %s: %s, predicted %s (%+.1f %%)%s" % (
-        row["figure"], shown(row["measured"]), shown(row["predicted"]), 100 * row["deviation"], mark)  # fmt: skip
+        row["figure"], unit(row["measured"]), unit(row["predicted"]), 100 * row["deviation"], mark)  # fmt: skip
 
 
 def _error(host: str, error: Mapping[str, Any]) -> str:
@@ -122,7 +117,3 @@ def _besides(entries: Sequence[Mapping[str, Any]]) -> str:
         where = "%sGPU %s" % (share, ", ".join(map(str, entry["gpu_indices"])))
         lines.append("  %s on %s: %d tokens of context, %d at once" % (what, where, entry["context"], entry["users"]))
     return "\n".join(lines)
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

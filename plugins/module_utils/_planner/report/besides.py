@@ -12,6 +12,7 @@ from typing import Any, Mapping, Sequence
 
 from ..errors import InvalidRequest
 from ..plan import plan
+from .table import replicas
 
 # Dense models of one family, smallest first: layers, hidden size, heads, KV heads, width of the feed-forward net, tied.
 _QWEN3 = {
@@ -115,5 +116,5 @@ def _added(request: Mapping[str, Any], before: Mapping[str, Any], deployment: di
     return {
         "gpu_indices": found["gpu_indices"],
         "context": decided.get("max-model-len"),
-        "users": max(1, int(found["kv"]["max_concurrency"])),
+        "users": max(1, int(replicas(found) * found["kv"]["max_concurrency"])),
     }

@@ -12,6 +12,7 @@ from typing import Any, Iterable, Mapping
 
 from .page_memory import gib, host_memory, memory_of_gpus, text
 from .page_style import STYLE
+from .table import place, replicas
 
 _CODE = re.compile(r"\[([a-z]+\.[a-z_]+)\] ")
 _FIGURES = {
@@ -121,8 +122,10 @@ def _instance(
 ) -> str:
     kv = instance["kv"]
     decided = {entry["setting"]: entry["value"] for entry in instance["decisions"]}
-    where = "GPU " + ", ".join(map(str, instance["gpu_indices"])) if instance["gpu_indices"] else "processors"
-    lines = ["vLLM %s on %s" % (text(instance["vllm_version"]), where)]
+    many = replicas(instance)
+    lines = ["vLLM %s on %s" % (text(instance["vllm_version"]), place(instance))]
+    if many > 1:
+        lines.append("%d replicas" % many)
     if spec is not None and spec["state"] != "absent":
         model = spec["model"]
         lines.append("<code>%s</code> at %s" % (text(model["id"]), text(str(model["revision"])[:12])))
@@ -130,13 +133,13 @@ def _instance(
                      % (text(spec["host"]), text(spec["port"]), text(spec["served_name"])))  # fmt: skip
     figures = (
         ("Context", "%s tokens" % number(decided.get("max-model-len"))),
-        ("Requests of that length at once", "%.1f" % kv["max_concurrency"]),
-        ("KV cache", "%s tokens" % number(kv["tokens"])),
+        ("Requests of that length at once", "%.1f" % (many * kv["max_concurrency"])),
+        ("KV cache", "%s tokens" % number(many * kv["tokens"])),
         ("One token", "%s bytes" % number(kv["bytes_per_token"])),
     )
     rows = "".join(
-        '<tr><td class="setting"><code>%s</code></td><td class="value">%s</td><td><span class="source %s">%s</span></td>'
-        '<td class="reason">%s</td></tr>'
+        '<tr><td class="setting"><code>%s</code></td><td class="value">%s</td>'
+        '<td><span class="source %s">%s</span></td><td class="reason">%s</td></tr>'
         % (text(entry["setting"]), text(entry["value"]), text(entry["source"]), text(entry["source"]),
            text(entry["reason"]))
         for entry in instance["decisions"]

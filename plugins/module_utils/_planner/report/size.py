@@ -129,12 +129,14 @@ def _row(base: Request, card: Card, count: int, users: int | None) -> dict[str, 
         return row
     instance = answer["instances"][0]
     decided = {entry["setting"]: entry["value"] for entry in instance["decisions"]}
-    at_once = int(instance["kv"]["max_concurrency"])
+    copies = int(decided.get("data-parallel-size") or 1)
+    at_once = int(copies * instance["kv"]["max_concurrency"])
     row.update(
-        tokens=instance["kv"]["tokens"],
+        tokens=copies * instance["kv"]["tokens"],
         context=decided.get("max-model-len"),
         # A request that is alone runs even where the cache holds a hair less than two of its length.
-        users=max(1, at_once if users else min(at_once, int(decided.get("max-num-seqs", at_once)))),
+        users=max(1, at_once if users else min(at_once, copies * int(decided.get("max-num-seqs", at_once)))),
+        parallel={key: decided.get(key + "-parallel-size", 1) for key in ("tensor", "pipeline", "data")},
         weights_bytes=instance["memory"]["weights_bytes"],
         token_bytes=instance["kv"]["bytes_per_token"],
         kv_dtype=decided.get("kv-cache-dtype", "auto"),
