@@ -202,7 +202,10 @@ def compare(scratch: Path, size: int, files: int, rounds: int) -> tuple[dict[str
     with hub(root, scratch) as url:
         for number in range(rounds):
             for name in names[number % len(names) :] + names[: number % len(names)]:
-                runs[name].append(fetch(name, url, root, scratch))
+                done = fetch(name, url, root, scratch)
+                runs[name].append(done)
+                figures = (number + 1, name, done.seconds, done.processor, os.getloadavg()[0])
+                print("round %d %-10s %.2f s, %.2f s of the processor, load %.1f" % figures, flush=True)
     figures = {
         name: {
             "seconds": round(statistics.median(each.seconds for each in done), 2),
