@@ -17,6 +17,8 @@ from .memory.cards import reserved_bytes
 
 _GPU_FACTS = ("uuid", "display", "processes", "mig", "ecc", "numa_node", "pci", "pci_bus_id", "persistence", "state")
 _MAX_SIZE = 2**50
+_MAX_SIDE = 2**40
+_MAX_TENSORS = 2**20
 
 
 @dataclass(frozen=True)
@@ -361,18 +363,35 @@ def _model(raw: Any, path: str) -> Model:
 
 
 def _tensors(raw: Any, path: str) -> tuple[tuple[str, str, tuple[int, ...]], ...] | None:
-    """Read safetensors headers: ``{name: {dtype, shape}}``."""
+    """Read safetensors headers: ``{name: {dtype, shape}}``. A large model has a hundred thousand of them."""
     if not raw:
         return None
+    headers = values.mapping(raw, path, (), None)
+    if len(headers) > _MAX_TENSORS:
+        raise InvalidRequest("%s has %d entries, more than %d" % (path, len(headers), _MAX_TENSORS))
     out = []
-    for name, entry in values.mapping(raw, path, (), None).items():
-        where = "%s['%s']" % (path, name)
+    for name, entry in headers.items():
         if name == "__metadata__":
             continue
-        header = values.mapping(entry, where, ("dtype", "shape"), ("data_offsets",))
-        shape = tuple(
-            values.integer(size, where + ".shape", 0, 2**40)
-            for size in values.sequence(header["shape"], where + ".shape", 16)
-        )
-        out.append((name, values.text(header["dtype"], where + ".dtype"), shape))
+        if not isinstance(name, str):
+            raise InvalidRequest("%s: key %s is not a string" % (path, values.shown(name)))
+        try:
+            dtype, shape = entry["dtype"], entry["shape"]
+        except (TypeError, KeyError, IndexError):
+            dtype = shape = None
+        if type(dtype) is not str or type(shape) is not list or len(entry) > 3 or not _plain_shape(shape):
+            dtype, shape = _strict_header(entry, "%s['%s']" % (path, values.shown(name)))
+        out.append((str(name), dtype, tuple(shape)))
     return tuple(out)
+
+
+def _plain_shape(shape: list[Any]) -> bool:
+    return len(shape) <= 16 and all(type(size) is int and 0 <= size <= _MAX_SIDE for size in shape)
+
+
+def _strict_header(entry: Any, path: str) -> tuple[str, list[int]]:
+    """The same with every check, for the sentence that says what is wrong, and for values that Ansible has tagged."""
+    header = values.mapping(entry, path, ("dtype", "shape"), ("data_offsets",))
+    sizes = values.sequence(header["shape"], path + ".shape", 16)
+    shape = [int(values.integer(size, path + ".shape", 0, _MAX_SIDE)) for size in sizes]
+    return str(values.text(header["dtype"], path + ".dtype")), shape
