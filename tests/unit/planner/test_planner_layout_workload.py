@@ -201,11 +201,12 @@ def test_lora_and_guessing_ahead_are_planned(gpu_request: dict[str, Any]) -> Non
     assert adapted["memory"]["kv_available_bytes"] < plain["memory"]["kv_available_bytes"]
 
 
-def test_embedding_models_get_no_parsers(gpu_request: dict[str, Any]) -> None:
-    gpu_request["deployments"][0]["engine_args"] = {"runner": "pooling"}
-    settings = _one(gpu_request)["settings"]
-    assert not {"tool-call-parser", "enable-auto-tool-choice", "reasoning-parser"} & set(settings)
-    assert settings["runner"] == "pooling"
+def test_embedding_models_get_no_parsers(gpu_request: dict[str, Any], cpu_request: dict[str, Any]) -> None:
+    for request in (gpu_request, cpu_request):
+        request["deployments"][0]["engine_args"] = {"runner": "pooling"}
+        settings = _one(request)["settings"]
+        assert not {"tool-call-parser", "enable-auto-tool-choice", "reasoning-parser"} & set(settings)
+        assert settings["runner"] == "pooling"
 
 
 def test_rerankers_are_known_by_their_architecture(gpu_request: dict[str, Any]) -> None:

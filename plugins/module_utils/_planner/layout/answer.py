@@ -57,7 +57,11 @@ def answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str
         "gpu_indices": [gpu.index for gpu in engine.gpus],
         "memory": first.as_dict(),
         "kv": kv,
-        "ranks": [rank.as_dict() for rank in engine.ranks[1:] if rank.as_dict() != first.as_dict()],
+        "ranks": [
+            {**rank.as_dict(), "gpu_index": gpu.index}
+            for gpu, rank in zip(engine.gpus[1:], engine.ranks[1:])
+            if rank.as_dict() != first.as_dict()
+        ],
         "env": engine.wiring.env,
         "decisions": engine.settings.decisions,
         "warnings": engine.warnings,

@@ -17,7 +17,7 @@ from ..memory.weights import round_up, stored
 from ..settings import Settings
 from ..shape import Shape
 from .answer import kv_dict
-from .features import decide_features
+from .features import decide_features, is_pooling
 from .kv_dtype import decide_kv_dtype
 from .length import check_length
 from .measured import fingerprint
@@ -87,7 +87,8 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
     )
     reason = "%s of %d tokens; without it vLLM would take 92 %% of the host's memory." % (many, length)
     settings.decide("kv-cache-memory-bytes", pool_bytes, reason)
-    decide_serving(settings, task.model, task.deployment.model.id, task.version)
+    if not is_pooling(task):
+        decide_serving(settings, task.model, task.deployment.model.id, task.version)
     resources.take_memory(total)
     memory = Memory(
         free, free, weights.total, process - CPU_PROCESS_BYTES, CPU_PROCESS_BYTES, 0, pool_bytes, free - total
