@@ -218,3 +218,22 @@ def test_the_artifact_is_plain_json() -> None:
     kept = on_processors()
     assert json.loads(json.dumps(kept, allow_nan=False)) == kept
     assert "Memory of the host" in render_page(kept)
+
+
+def test_a_card_with_less_room_is_drawn_as_it_is() -> None:
+    request = on_cards({"name": "chat", "gpus": {"count": 2}, "workload": {"max_model_len": 8192}}, count=2)
+    request["gpus"][1]["memory_usable_bytes"] -= 2**30
+    request["gpus"][1]["memory_free_bytes"] -= 2**30
+    answer = plan(request)
+    kept = artifact("gpu1", answer, request)
+    first, second = (gpu["instances"][0]["kv_available_bytes"] for gpu in kept["gpus"])
+    assert first - second > 2**29
+    assert kept["plan"]["instances"][0]["ranks"][0]["gpu_index"] == 1
+
+
+def test_what_is_left_of_a_card_is_what_the_plan_says() -> None:
+    request = on_cards({"name": "chat", "gpus": {"count": 1}, "workload": {"max_model_len": 8192}}, held=2**29)
+    answer = plan(request)
+    card = artifact("gpu1", answer, request)["gpus"][0]
+    assert card["left_bytes"] == answer["instances"][0]["memory"]["headroom_bytes"]
+    assert card["instances"][0]["context_bytes"] > 0

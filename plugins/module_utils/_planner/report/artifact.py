@@ -49,14 +49,14 @@ def gpu_memory(gpu: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, A
     usable = gpu.get("memory_usable_bytes")
     if usable is None:
         usable = (gpu.get("memory_total_bytes") or 0) - (gpu.get("memory_reserved_bytes") or 0)
+    free = gpu.get("memory_free_bytes")
+    others = max(0, usable - free - _own(gpu, answer)) if free is not None else 0
     shares = [
-        {"instance": instance["name"], **parts(instance, gpu["index"])}
+        {"instance": instance["name"], **parts(instance, gpu["index"], usable - others)}
         for instance in answer["instances"]
         if gpu["index"] in instance["gpu_indices"]
     ]
-    held = sum(sum(share[part] for part in PARTS) for share in shares)
-    free = gpu.get("memory_free_bytes")
-    others = max(0, usable - free - _own(gpu, answer)) if free is not None else 0
+    held = sum(size for share in shares for name, size in share.items() if name != "instance")
     return {
         "index": gpu["index"],
         "name": gpu["name"],
@@ -75,11 +75,16 @@ def _own(gpu: Mapping[str, Any], answer: Mapping[str, Any]) -> int:
     return sum(entry.get("memory_bytes") or 0 for entry in gpu.get("processes") or () if entry.get("unit") in units)
 
 
-def parts(instance: Mapping[str, Any], index: int) -> dict[str, int]:
-    """Bytes of ``instance`` on GPU ``index`` by part: rank 0's, unless the answer has that rank's own."""
+def parts(instance: Mapping[str, Any], index: int, free: int) -> dict[str, int]:
+    """Bytes of ``instance`` on GPU ``index`` by part: rank 0's, unless the answer has that rank's own.
+
+    ``context_bytes`` are those that CUDA takes beside vLLM's budget: of the ``free`` bytes what is in no other part and
+    is not left over.
+    """
     found = instance["memory"]
-    place = instance["gpu_indices"].index(index)
     for entry in instance.get("ranks") or ():
-        if entry.get("gpu_index") == index or entry.get("rank", entry.get("index")) == place:
+        if entry.get("gpu_index") == index:
             found = {**found, **entry}
-    return {part: max(0, found.get(part) or 0) for part in PARTS}
+    sizes = {part: max(0, found.get(part) or 0) for part in PARTS}
+    sizes["context_bytes"] = max(0, free - sum(sizes.values()) - found["headroom_bytes"])
+    return sizes

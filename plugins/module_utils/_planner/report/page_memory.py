@@ -18,6 +18,7 @@ PARTS = (
     ("activation_peak_bytes", "Activation peak", "activation"),
     ("non_torch_bytes", "Libraries", "libraries"),
     ("cuda_graph_bytes", "CUDA graphs", "graphs"),
+    ("context_bytes", "CUDA context", "context"),
     ("kv_available_bytes", "KV cache", "cache"),
 )
 # With more cards than these the figures of each are folded; the bars tell enough at first sight.
@@ -52,7 +53,7 @@ def host_memory(artifact: Mapping[str, Any]) -> str:
     if not instances or not total:
         return ""
     shares = [
-        {"instance": entry["name"], **{part: max(0, entry["memory"][part]) for part, _name, _colour in PARTS}}
+        {"instance": entry["name"], **{part: max(0, entry["memory"].get(part, 0)) for part, _name, _colour in PARTS}}
         for entry in instances
     ]
     left = total - sum(share[part] for share in shares for part, _name, _colour in PARTS)

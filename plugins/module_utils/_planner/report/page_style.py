@@ -12,15 +12,15 @@ STYLE = """
   color-scheme: light dark;
   --page: #f6f7f9; --sheet: #ffffff; --ink: #1c2330; --soft: #566072; --line: #d9dee6; --code: #eef1f5;
   --weights: #3a6ea5; --activation: #c9742b; --libraries: #7d5ba6; --graphs: #1f8a8a; --cache: #4b9b4f;
-  --others: #8a93a1; --left: #e8ecf1; --good: #1d7a3e; --warn: #9a6700; --bad: #b3261e; --warn-bg: #fff6dd;
-  --bad-bg: #fdeceb;
+  --context: #b3567f; --others: #8a93a1; --left: #e8ecf1; --good: #1d7a3e; --warn: #9a6700; --bad: #b3261e;
+  --warn-bg: #fff6dd; --bad-bg: #fdeceb;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #14181f; --sheet: #1c222b; --ink: #e6eaf0; --soft: #a3adbb; --line: #323a46; --code: #262d38;
     --weights: #5b93cf; --activation: #d98b47; --libraries: #a184c9; --graphs: #3fb0b0; --cache: #69b86d;
-    --others: #79828f; --left: #2a313c; --good: #6fce8d; --warn: #e3b341; --bad: #ff8a80; --warn-bg: #332a12;
-    --bad-bg: #3b1f1d;
+    --context: #d07fa4; --others: #79828f; --left: #2a313c; --good: #6fce8d; --warn: #e3b341; --bad: #ff8a80;
+    --warn-bg: #332a12; --bad-bg: #3b1f1d;
   }
 }
 * { box-sizing: border-box; }
@@ -53,6 +53,7 @@ code { font-family: ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace
 .bar span:first-child { border-left: 0; }
 .weights { background: var(--weights); } .activation { background: var(--activation); }
 .libraries { background: var(--libraries); } .graphs { background: var(--graphs); } .cache { background: var(--cache); }
+.context { background: var(--context); }
 .others { background: repeating-linear-gradient(45deg, var(--others) 0 .4rem, var(--left) .4rem .7rem); }
 .left { background: var(--left); }
 .key { display: inline-block; width: .8rem; height: .8rem; border-radius: .2rem; margin-right: .4rem;
