@@ -67,7 +67,7 @@ def layer_parts(model: ModelInfo, layer: Layer, index: int) -> Parts:
     if family in ("deepseek_v4", "deepseek_ref"):
         return compressed(model, layer, index)
     out: Parts = []
-    if layer.kind == "mla":
+    if layer.kind == "mla" or (family == "minicpm3" and model.mla is not None):
         out += latent(model, index)
     elif layer.heads and layer.kind in ("full", "sliding", "chunked", "none"):
         out += attention(model, layer)

@@ -55,7 +55,7 @@ def _sectioned(model: ModelInfo) -> bool:
 
 def _angles(model: ModelInfo, layer: Layer) -> tuple[int, bool]:
     """Elements that turn, and whether the layer has a base of its own."""
-    if layer.kind == "mla":
+    if layer.kind == "mla" or model.family == "minicpm3":
         return number(model.config, "qk_rope_head_dim", 64, minimum=0), False
     local = layer.kind == "sliding" and (
         model.config.get("rope_local_base_freq") is not None

@@ -55,6 +55,8 @@ def towers(model: ModelInfo) -> tuple[Tower, ...]:
 def _vision(wrapper: str, place: Mapping[str, Any], vision: Mapping[str, Any], text: int) -> Tower:
     if wrapper.startswith(_QWEN):
         return _qwen(wrapper, vision, text)
+    if wrapper.startswith(("glm4v", "glm_ocr")):
+        return _glm(vision, text)
     if wrapper.startswith("gemma4"):
         return _gemma4(vision, text)
     if wrapper.startswith("llama4"):
@@ -95,6 +97,19 @@ def _qwen(wrapper: str, vision: Mapping[str, Any], text: int) -> Tower:
         matrices += count * merger
         whole += count * (2 * merged + out) + hidden + _n(vision, 2304, "num_position_embeddings") * hidden
     heads = _n(vision, 16, "num_heads", "num_attention_heads")
+    return Tower(matrices, whole + 8192 * (hidden // heads // 2), depth)
+
+
+def _glm(vision: Mapping[str, Any], text: int) -> Tower:
+    """GLM: blocks without biases, four patches pressed into one by a convolution, a gated net behind."""
+    hidden, depth = _n(vision, 1536, "hidden_size"), _n(vision, 24, "depth", "num_hidden_layers")
+    out, inner = _n(vision, text, "out_hidden_size"), _n(vision, 13696, "intermediate_size")
+    patch, steps = _n(vision, 14, "patch_size"), _n(vision, 2, "temporal_patch_size")
+    merge = _n(vision, 2, "spatial_merge_size")
+    heads = _n(vision, 12, "num_heads", "num_attention_heads")
+    matrices = depth * (4 * hidden * hidden + 3 * hidden * out) + out * out + 3 * out * inner
+    whole = depth * 2 * hidden + (3 * steps * patch * patch + 3) * hidden + 2 * out
+    whole += (_n(vision, 336, "image_size") // patch) ** 2 * hidden + out * hidden * merge * merge + out
     return Tower(matrices, whole + 8192 * (hidden // heads // 2), depth)
 
 
