@@ -62,7 +62,7 @@ def install() -> None:
 
     cpu.CpuPlatform.get_attn_backend_cls = classmethod(dense)
     _accept_sparse()
-    _register_decilm()
+    _register_configs()
 
 
 def _accept_sparse() -> None:
@@ -79,8 +79,8 @@ def _accept_sparse() -> None:
     mla_attention.MLACommonImpl.__init__ = dense
 
 
-def _register_decilm() -> None:
-    from transformers import AutoConfig, LlamaConfig
+def _register_configs() -> None:
+    from transformers import AutoConfig, LlamaConfig, Qwen2Config
 
     class DeciLMConfig(LlamaConfig):
         """Nemotron's per-layer blocks as attributes, as the class on the hub has them."""
@@ -93,7 +93,13 @@ def _register_decilm() -> None:
             super().__init__(**rest)
             self.block_configs = [_named(block) for block in block_configs or []]
 
+    class MiMoConfig(Qwen2Config):
+        """Qwen 2 with a layer for drafts."""
+
+        model_type = "mimo"
+
     AutoConfig.register("nemotron-nas", DeciLMConfig)
+    AutoConfig.register("mimo", MiMoConfig)
 
 
 class _Block(dict):

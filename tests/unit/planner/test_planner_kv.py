@@ -173,6 +173,9 @@ def test_windows_are_kept_like_full_attention_without_the_hybrid_manager() -> No
     plain, whole = kv_cache.layout(info, _shape()), kv_cache.layout(info, _shape(hybrid_manager=False))
     assert [group.kind for group in plain.groups] == ["sliding", "full"]
     assert [(group.kind, group.layers) for group in whole.groups] == [("full", 24)]
+    for name in ("Qwen--Qwen3.5-27B", "deepseek-ai--DeepSeek-V4-Flash"):
+        with pytest.raises(PlanError, match="hybrid KV cache manager"):
+            kv_cache.layout(_model(name), _shape(hybrid_manager=False))
     # Before 0.9.1 there was no such manager; for a time, the chunks of Llama 4 turned it off.
     assert len(kv_cache.layout(info, _shape(version=(0, 9, 0))).groups) == 1
     chunked = _model("meta-llama--Llama-4-Scout-17B-16E-Instruct")

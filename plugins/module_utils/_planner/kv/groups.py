@@ -30,7 +30,7 @@ class GroupPlan(NamedTuple):
 
 
 _FULL_LIKE = frozenset(("full", "mla"))
-_WINDOWED = frozenset(("sliding", "chunked", "sliding_mla"))
+_WINDOWED = frozenset(("sliding", "chunked"))
 
 
 def grouped(tables: list[tuple[Spec, list[int]]], rules: Rules, hybrid_manager: bool) -> list[GroupPlan]:
@@ -39,6 +39,12 @@ def grouped(tables: list[tuple[Spec, list[int]]], rules: Rules, hybrid_manager: 
         return []
     if not hybrid_manager or not rules.hybrid_manager:
         tables = promoted(tables)
+        if not _uniform(tables) or any(spec.kind == "sliding_mla" for spec, _layers in tables):
+            raise PlanError(
+                "plan.unsupported_model",
+                "Without the hybrid KV cache manager all layers must keep one kind of cache, and this model's do not.",
+                ("Leave disable-hybrid-kv-cache-manager out.", "Choose vllm_version 0.9.1 or newer."),
+            )
     if len(tables) == 1 or _uniform(tables):
         return [_together(tables)]
     if any(spec.kind == "sliding_mla" for spec, _layers in tables):
@@ -72,8 +78,7 @@ def promoted(tables: list[tuple[Spec, list[int]]]) -> list[tuple[Spec, list[int]
     out: dict[Spec, list[int]] = {}
     for spec, layers in tables:
         if spec.kind in _WINDOWED:
-            kind = "mla" if spec.kind == "sliding_mla" else "full"
-            spec = spec._replace(kind=kind, block=block, page=spec.page * block // spec.block, window=0)
+            spec = spec._replace(kind="full", block=block, page=spec.page * block // spec.block, window=0)
         out.setdefault(spec, []).extend(layers)
     return [(spec, sorted(layers)) for spec, layers in out.items()]
 
