@@ -93,6 +93,12 @@ plan:
         vllm_version:
           description: Release that was planned for.
           type: str
+        fingerprint:
+          description: Digest of all that the memory of the engine depends on; measured figures carry it.
+          type: str
+        env:
+          description: What the environment of the unit needs.
+          type: dict
         settings:
           description: What vLLM's configuration file needs, by long argument name.
           type: dict

@@ -115,10 +115,10 @@ def _shortage(engine: Engine) -> PlanError:
 
 
 def _worst(errors: Sequence[PlanError]) -> PlanError:
-    """The error to tell: another reason than memory first, else the attempt that came nearest."""
-    if not errors:
-        return PlanError("plan.does_not_fit", "No layout of this host's GPUs holds the model.", ("Use more GPUs.",))
-    for error in errors:
-        if error.code != "plan.does_not_fit":
-            return error
-    return min(errors, key=lambda error: (error.needed_bytes or 0) - (error.available_bytes or 0))
+    """The error to tell: the attempt that came nearest; where none came to that, the first reason."""
+    short = [error for error in errors if error.code == "plan.does_not_fit"]
+    if short:
+        return min(short, key=lambda error: (error.needed_bytes or 0) - (error.available_bytes or 0))
+    if errors:
+        return errors[0]
+    return PlanError("plan.does_not_fit", "No layout of this host's GPUs holds the model.", ("Use more GPUs.",))

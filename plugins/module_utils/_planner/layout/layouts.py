@@ -15,6 +15,7 @@ from .quantized import Quantized
 from .task import Task
 
 _MOST = 16
+_REPLICAS_SINCE = (0, 9)  # the first release that serves several replicas behind one address
 _SIZES = ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size")
 
 
@@ -75,13 +76,13 @@ def _shapes(task: Task, count: int) -> Iterator[Parallel]:
         yield shape
         return
     yield Parallel(tensor=count, expert=expert)
-    if task.model.is_mla and task.model.experts and count > 1:
+    if task.model.is_mla and task.model.experts and count > 1 and task.version >= _REPLICAS_SINCE:
         # Every rank of a latent cache holds all of it: replicas of the attention hold so many times the tokens.
         yield Parallel(data=count, expert=task.user.get("enable-expert-parallel", True) is not False)
     for size in range(count // 2, 0, -1):
         if count % size == 0:
             spread = bool(task.model.experts) and task.user.get("enable-expert-parallel", True) is not False
-            if not task.model.is_mla or size > 1:
+            if (not task.model.is_mla or size > 1) and task.version >= _REPLICAS_SINCE:
                 yield Parallel(size, 1, count // size, spread)
             yield Parallel(size, count // size, 1, expert)
 
