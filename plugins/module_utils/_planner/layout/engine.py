@@ -140,7 +140,7 @@ def build(
         kv_dtype=decide_kv_dtype(settings, task, smallest, variant.narrow),
         block_size=block_size,
         # What vLLM makes of a block size that was asked for is known from kernels that take 32 tokens at the least.
-        kernel_block=16 if block_size is None else 32,
+        kernel_block=16 if block_size is None or task.model.is_mla else 32,
         tensor=parallel.tensor,
         pipeline=parallel.pipeline,
         data=parallel.data,
