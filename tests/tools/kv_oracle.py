@@ -12,7 +12,7 @@ No weights are needed: models are built on torch's meta device. Run it with a Py
 
 Ranks are pretended: a group's size is set to what is asked for and the layers of one rank are built. Each row holds the
 case (context, memory, KV type, block size, batch, ranks, prefix caching) and the answer: groups, blocks, tokens and
-concurrency, or the refusal with the length vLLM estimates, or why the model could not be asked at all.
+concurrency, or the refusal with the length vLLM estimates. Cases that its classes do not answer are told on standard error.
 """
 
 from __future__ import annotations
@@ -53,6 +53,7 @@ class Case:
     hybrid_manager: bool = True
 
 
+LEFT_OUT = {"tensor_parallel": 1, "pipeline_parallel": 1, "hybrid_manager": True, "prefix_caching": True}
 PLAIN = Case()
 CASES = (
     PLAIN,
@@ -193,7 +194,7 @@ def answer(engine: Any, tables: list[dict[str, Any]], length: int, memory: int) 
         known = found or "KV cache is needed" in text or "No available memory" in text
         if not known:
             raise
-        return {"fits": False, "estimated_length": int(found.group(1)) if found else 0, "error": text[:120]}
+        return {"fits": False, "estimated_length": int(found.group(1)) if found else 0}
     if not config.kv_cache_groups:
         return {"fits": True, "groups": [], "num_blocks": config.num_blocks}
     tokens, concurrency = get_kv_cache_capacity(engine, config)
@@ -221,14 +222,14 @@ def rows(name: str, folder: str, case: Case, seed: int, contexts: int, memories:
         **asdict(case),
         "max_num_batched_tokens": engine.scheduler_config.max_num_encoder_input_tokens,
         "prefix_caching": bool(engine.cache_config.enable_prefix_caching),
-        "ssm_dtype": engine.cache_config.mamba_ssm_cache_dtype,
-        "aligned_block": engine.cache_config.block_size,
     }
+    if engine.model_config.is_hybrid:
+        row["ssm_dtype"] = engine.cache_config.mamba_ssm_cache_dtype
     for length in drawn.contexts(contexts):
         engine.model_config.max_model_len = length
         one = sum(max_memory_usage_bytes(engine, stage.values()) for stage in tables[:1])
         for memory in drawn.memories(one, memories):
-            case_row = {"max_model_len": length, "kv_available_bytes": memory, "one_request_bytes": one}
+            case_row = {"max_model_len": length, "kv_available_bytes": memory}
             yield {**row, **case_row, **answer(engine, tables, length, memory)}
 
 
@@ -259,6 +260,11 @@ def in_child(name: str, source: Path, case: Case, options: argparse.Namespace) -
     return json.loads(text) if text else [{"model": name, **asdict(case), "refused": "the process ended"}]
 
 
+def short(row: dict[str, Any]) -> dict[str, Any]:
+    """Without what is as by default: one rank, prefix caching, the hybrid manager."""
+    return {key: value for key, value in row.items() if key not in LEFT_OUT or LEFT_OUT[key] != value}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", type=Path, help="folder with NAME.json")
@@ -284,7 +290,10 @@ def main() -> int:
                 continue
             for case in chosen:
                 for row in in_child(source.stem, source, case, options):
-                    out.write(json.dumps(row) + "\n")
+                    if "refused" in row:
+                        print("%s: %s: %s" % (source.stem, case, row["refused"]), file=sys.stderr)
+                    else:
+                        out.write(json.dumps(short(row)) + "\n")
                 out.flush()
             print(source.stem, file=sys.stderr, flush=True)
     return 0
