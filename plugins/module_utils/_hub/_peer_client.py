@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import threading
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,8 @@ class Neighbour:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._in_a_row = 0
+        # When it answered last, by the monotonic clock; it has that long until it must.
+        self.answered = time.monotonic()
         self.strikes = 0
         self.dropped = ""
 
@@ -122,7 +125,7 @@ class Neighbour:
                 body = answer.read(limit + 1)
                 if answer.length or len(body) > limit:
                     raise http.client.HTTPException("sent more than was asked for")
-                self._in_a_row = 0
+                self._in_a_row, self.answered = 0, time.monotonic()
                 return answer.status, answer.headers, body
             except (OSError, http.client.HTTPException, ValueError) as error:
                 connection.close()

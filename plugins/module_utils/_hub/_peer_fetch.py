@@ -193,4 +193,6 @@ def from_neighbours(
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(place.store, sum(each.size for each in todo), free_bytes(place.store)) from error
         raise
+    if len(found) < len([each for each in todo if each.size]):
+        peers.may_ask_the_hub()
     return found, sum(received), peers.report()

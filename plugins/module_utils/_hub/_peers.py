@@ -22,6 +22,8 @@ from ._types import FileEntry, Listing, check_entries
 BEGIN_SECONDS = 120.0
 # A root that gave a wrong file twice is not asked again: once may be its own hub's fault, which it finds by itself.
 STRIKES = 2
+# An answer of a neighbour shows for so long that the run goes on. Seconds.
+ALIVE_SECONDS = 10.0
 
 
 class Peers:
@@ -62,14 +64,37 @@ class Peers:
         }
 
     def must_go_on(self) -> None:
-        """Raise Problem when the play that began this has ended: its own server, which the play keeps, tells."""
+        """Raise Problem when the play that began this has ended.
+
+        Its own server, which the play keeps, tells; where that was killed, neighbours that still answer.
+        """
         if self._folder and not os.path.exists(os.path.join(self._folder, "ready.json")):
-            raise Problem(
-                "model.run_over",
-                "the rest of a model from neighbours",
-                "the play that fetched it is over, and %s" % (self._state() or "its neighbours serve no more"),
-                "Run again; it goes on where it stopped",
-            )
+            answered = max(each.answered for each in self.row)
+            if time.monotonic() - answered > ALIVE_SECONDS:
+                raise self._over()
+
+    def may_ask_the_hub(self) -> None:
+        """Return once it is sure that the play goes on: when it ends, all neighbours vanish at about the same time.
+
+        Every round of watching renews the lease of the host's own server. Raises Problem when that is over.
+        """
+        if self.me < self.roots or not self._folder:
+            return
+        lease = os.path.join(self._folder, "lease")
+        try:
+            before = os.stat(lease).st_mtime_ns
+            while os.stat(lease).st_mtime_ns == before:
+                time.sleep(0.2)
+        except FileNotFoundError:
+            raise self._over() from None
+
+    def _over(self) -> Problem:
+        return Problem(
+            "model.run_over",
+            "the rest of a model from neighbours",
+            "the play that fetched it is over, and %s" % (self._state() or "its neighbours serve no more"),
+            "Run again; it goes on where it stopped",
+        )
 
     def _state(self) -> str:
         return "; ".join("%s: %s" % (each.name, each.dropped) for each in self.row if each.dropped)

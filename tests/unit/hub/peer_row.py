@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import http.client
 import random
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +37,7 @@ class Row:
         self.listing = Listing(MODEL, "huggingface", "http://hub", "main", COMMIT, self.files)
         self.servers: list[PeerServer] = []
         self.members: list[dict[str, Any]] = []
+        self.watched = True
 
     def place(self, index: int) -> Place:
         place = Place(str(self.folder / ("host%d" % index)), MODEL, COMMIT)
@@ -55,6 +58,13 @@ class Row:
             self.servers.append(server)
             known = server.start(self.config(index, lease_seconds))
             self.members.append({"name": "host%d" % index, "address": "127.0.0.1", "port": known["port"]})
+
+    def watch(self) -> None:
+        """Renew the leases, as a play does."""
+        while self.watched:
+            for server in list(self.servers):
+                server.renew()
+            time.sleep(0.1)
 
     def config(self, index: int, lease_seconds: float = 60.0, **other: Any) -> dict[str, Any]:
         files = [{"path": each.path, "size": each.size} for each in self.files]
@@ -108,6 +118,10 @@ def neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Row]
         "empty.txt": b"",
     }
     row = Row(tmp_path, content)
+    watching = threading.Thread(target=row.watch, daemon=True)
+    watching.start()
     yield row
+    row.watched = False
+    watching.join()
     for server in row.servers:
         server.stop()

@@ -221,9 +221,30 @@ def test_when_the_play_is_over_nobody_goes_on(row: Row) -> None:
     """Its own server has ended with the play: it neither waits nor asks the hub."""
     row.serve(2)
     row.servers[1].stop()
+    kill(row.servers[0])
     with pytest.raises(Problem) as caught:
         row.bring(1)
     assert caught.value.code == "model.run_over"
+
+
+def test_the_hub_is_not_asked_before_it_is_sure_that_the_play_goes_on(row: Row) -> None:
+    """All servers end with the play, one after the other: the last host must not take that for dead neighbours."""
+    row.watched = False
+    row.serve(2, lease_seconds=4.0)
+    kill(row.servers[0])
+    begun = time.monotonic()
+    with pytest.raises(Problem) as caught:
+        row.bring(1)
+    assert caught.value.code == "model.run_over"
+    assert time.monotonic() - begun < 30
+
+
+def test_who_lost_his_own_server_goes_on_while_neighbours_answer(row: Row) -> None:
+    row.publish(0)
+    row.serve(2)
+    row.servers[1].stop()
+    found, _received, _report = row.bring(1)
+    assert brought(found) == WANTED
 
 
 __all__ = ["neighbours"]
