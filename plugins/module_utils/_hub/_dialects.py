@@ -119,7 +119,7 @@ class HuggingFace(Hub):
             answer, headers = self.client.json(url)
             if not isinstance(answer, list):
                 raise HttpFailure(url, 502, "did not answer with a list of files")
-            found += [_huggingface_entry(item, self.endpoint) for item in answer if item.get("type") == "file"]
+            found += [_huggingface_entry(item, self.endpoint) for item in answer if item.get("type") != "directory"]
             following = _next_link(headers.get("Link"))
             if not following:
                 return found
@@ -243,6 +243,8 @@ def _commit_or_refuse(commit: Any, endpoint: str, revision: str) -> str:
 
 
 def _huggingface_entry(item: dict[str, Any], endpoint: str) -> FileEntry:
+    if item.get("type") != "file":
+        raise _no_file(item.get("path"), endpoint)
     try:
         lfs = item.get("lfs")
         if lfs:
@@ -252,7 +254,20 @@ def _huggingface_entry(item: dict[str, Any], endpoint: str) -> FileEntry:
         raise HttpFailure(endpoint, 502, "lists a file in an unknown form: %s" % json.dumps(item)[:200]) from None
 
 
+def _no_file(path: Any, endpoint: str) -> Problem:
+    """A link or another repository: what it leads to is nowhere in the list."""
+    return Problem(
+        "hub.unsafe_path",
+        "the file list from %s" % endpoint,
+        "entry %r is a symbolic link or another thing that is no file" % path,
+        "Do not use this endpoint; nothing was written",
+    )
+
+
 def _modelscope_entry(item: dict[str, Any], endpoint: str) -> FileEntry:
+    # A git mode, in decimal or as git writes it.
+    if str(item.get("Mode")) in ("40960", "120000", "57344", "160000"):
+        raise _no_file(item.get("Path"), endpoint)
     try:
         return FileEntry(str(item["Path"]), int(item["Size"]), sha256=str(item.get("Sha256") or "").lower() or None)
     except (KeyError, TypeError, ValueError):

@@ -19,6 +19,7 @@ A fault is an object ``{"match": regex over "METHOD path", "times": how often (d
     trickle           send one byte, and another one each time so many seconds have passed
     lost              list this file as ModelScope lists what it has lost: with the hash of zero bytes
     other_hash        list this file with a hash that it does not have
+    symlink           list this file as a symbolic link
     replace           in a file list: ``{"old": path, "new": path}``
 """
 

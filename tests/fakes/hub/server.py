@@ -243,7 +243,8 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200, page, headers)
 
     def hf_entry(self, blob: Blob) -> dict[str, Any]:
-        entry: dict[str, Any] = {"type": "file", "oid": blob.git_sha1, "size": blob.size, "path": self.listed(blob)}
+        kind = "symlink" if self.fault.get("symlink") == blob.path else "file"
+        entry: dict[str, Any] = {"type": kind, "oid": blob.git_sha1, "size": blob.size, "path": self.listed(blob)}
         if blob.lfs:
             entry["lfs"] = {"oid": self.said(blob), "size": blob.size, "pointerSize": 134}
         return entry
@@ -366,7 +367,7 @@ class Handler(BaseHTTPRequestHandler):
             "Sha256": self.said(blob),
             "Size": blob.size,
             "IsLFS": blob.lfs,
-            "Mode": "33188",
+            "Mode": "40960" if self.fault.get("symlink") == blob.path else "33188",
         }
 
     def ms_content(self, id: str) -> None:

@@ -145,6 +145,15 @@ def test_an_endpoint_that_is_down_contradicts_nobody(hub: Hub, wish: Maker) -> N
     assert_whole(fetch(wish(hub, "http://127.0.0.1:1")).path, hub.root / MODEL)
 
 
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_symbolic_link_in_the_list_is_refused(hub: Hub, wish: Maker, tmp_path: Path, source: str) -> None:
+    hub.fault({"match": "/tree/|/repo/files", "symlink": "generation_config.json"})
+    before = set(tmp_path.rglob("*"))
+    problem = refused(wish(hub, source=source), "hub.unsafe_path")
+    assert "generation_config.json" in problem.found and "link" in problem.found
+    assert set(tmp_path.rglob("*")) == before
+
+
 # -- slow, and moving on
 
 
