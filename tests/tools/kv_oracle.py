@@ -12,7 +12,7 @@ No weights are needed: models are built on torch's meta device. Run it with a Py
 
 Ranks are pretended: a group's size is set to what is asked for and the layers of one rank are built. Each row holds the
 case (context, memory, KV type, block size, batch, ranks, prefix caching) and the answer: groups, blocks, tokens and
-concurrency, or the refusal with the length vLLM estimates. Cases that its classes do not answer are told on standard error.
+concurrency, or the refusal with the length vLLM estimates. Cases that its classes do not answer go to standard error.
 """
 
 from __future__ import annotations
