@@ -12,14 +12,15 @@ import socket
 import typing as t
 from urllib.error import HTTPError, URLError
 
-from ansible.module_utils.urls import open_url
 from ansible_collections.gpufleet.vllm.plugins.module_utils._instance import ApiError
 
 
 class HttpApi:
     """The engine's API at ``base_url``. Proxies of the environment are not used: the engine is on this host."""
 
-    def __init__(self, base_url: str, key: str | None) -> None:
+    def __init__(self, base_url: str, key: str | None, open_url: t.Callable[..., t.Any]) -> None:
+        """``open_url`` is that of ansible.module_utils.urls."""
+        self.open_url = open_url
         self.base_url = base_url.rstrip("/")
         self.headers = {"Content-Type": "application/json"}
         if key:
@@ -28,7 +29,7 @@ class HttpApi:
     def __call__(self, path: str, body: dict[str, t.Any] | None, timeout: float) -> dict[str, t.Any]:
         url = self.base_url + path
         try:
-            response = open_url(
+            response = self.open_url(
                 url,
                 data=None if body is None else json.dumps(body),
                 headers=self.headers,

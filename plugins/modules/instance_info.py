@@ -193,6 +193,7 @@ import time
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.urls import open_url
 from ansible_collections.gpufleet.vllm.plugins.module_utils import _engine_memory
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_api import HttpApi
 from ansible_collections.gpufleet.vllm.plugins.module_utils._engine_failures import Failure, condense
@@ -272,7 +273,7 @@ def inspect(
     params: dict[str, t.Any], run: t.Callable[..., tuple[int, str, str]]
 ) -> tuple[dict[str, t.Any], Problem | None]:
     """What the module returns, and the error when what was waited for did not come."""
-    api = HttpApi(params["base_url"], params["api_key"]) if params["base_url"] else None
+    api = HttpApi(params["base_url"], params["api_key"], open_url) if params["base_url"] else None
     instance = Instance(run, params["name"], api, params["served_name"], [params["api_key"] or ""])
 
     def report(stage: str, message: str) -> None:

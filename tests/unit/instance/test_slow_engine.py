@@ -39,7 +39,7 @@ def test_slow_engine_is_waited_for(url: str, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(_instance, "LIST_TIMEOUT", 0.3)
     (tmp_path / "run/gpufleet/chat").mkdir(parents=True)
     (tmp_path / "run/gpufleet/chat/revision").write_text("r1\n")
-    api = instance_info.HttpApi(url, KEY)
+    api = instance_info.HttpApi(url, KEY, instance_info.open_url)
     instance = _instance.Instance(lambda command: (0, ACTIVE, ""), "chat", api, root=str(tmp_path))
     reports: list[str] = []
     waiting = _instance.Waiting(instance, time.monotonic, time.sleep, lambda stage, text: reports.append(stage), 0.1)
