@@ -26,7 +26,7 @@ options:
     description:
       - How long to watch what is on its way, for its rate. Nothing is waited for where nothing is on its way.
     type: int
-    default: 2
+    default: 4
 attributes:
   check_mode:
     support: full
@@ -70,7 +70,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "store": {"type": "path", "default": "/var/lib/gpufleet/models"},
-            "seconds": {"type": "int", "default": 2},
+            "seconds": {"type": "int", "default": 4},
         },
         supports_check_mode=True,
     )

@@ -24,7 +24,7 @@ from tests.lab.testing import fresh_lab
 pytestmark = pytest.mark.lab
 
 HOSTS = ("gpu1", "gpu2", "gpu3")
-PAD_BYTES = 48 << 20
+PAD_BYTES = 64 << 20
 # The server's own file list names no paths: what it serves is asked for by these two hashes.
 ASK = """
 import hashlib, http.client, sys
@@ -131,7 +131,7 @@ def test_the_hub_sends_the_model_once(fleet: Fleet, once: Result, size: int) -> 
 
 def test_progress_is_told_per_host(fleet: Fleet, once: Result) -> None:
     for name in HOSTS:
-        assert re.search(rf"^{name} \| model_snapshot \| 5\d MB of 5\d MB \| done$", once.output, re.M)
+        assert re.search(rf"^{name} \| model_snapshot \| 6\d MB of 6\d MB \| done$", once.output, re.M)
 
 
 def test_nothing_of_it_is_left_when_the_play_is_over(fleet: Fleet, once: Result) -> None:
@@ -186,7 +186,7 @@ class Eventful:
 @pytest.fixture(scope="module")
 def eventful(fleet: Fleet, once: Result, size: int) -> Iterator[Eventful]:
     fleet.forget(*HOSTS)
-    slow(fleet, 1.2e6)
+    slow(fleet, 2.5e6)
     run = Running(fleet, "-vvv")
     try:
         yield Eventful(fleet, size, run)
@@ -222,7 +222,7 @@ def test_the_token_is_nowhere(fleet: Fleet, eventful: Eventful) -> None:
 
 
 def test_status_tells_from_a_second_terminal_how_far_each_host_is(eventful: Eventful) -> None:
-    told = re.findall(r"download +\d+ MB of 5\d MB \(\d+ %\) +[\d.]+ [kM]?B/s +\d+ s", eventful.status.output)
+    told = re.findall(r"download +\d+ MB of 6\d MB \(\d+ %\) +[\d.]+ [kM]?B/s +\d+ s", eventful.status.output)
     assert len(told) == len(HOSTS), eventful.status.output
     assert set(eventful.status.count("changed").values()) == {0}
 
