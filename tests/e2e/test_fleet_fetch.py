@@ -199,7 +199,7 @@ def test_a_neighbour_that_dies_is_replaced_and_the_hub_sends_the_model_once(
 ) -> None:
     assert all(fleet.whole(name) for name in HOSTS)
     assert eventful.sent <= 1.1 * size
-    told = r'"gpu1": \{"bytes": (\d+), "dropped": ""\}, "gpu2": \{"bytes": (\d+), "dropped": "[^"]+"'
+    told = r'"gpu1": \{"bytes": (\d+), "dropped": ""\}, "gpu2": \{"bytes": (\d+),'
     taken = re.search(told, plain(eventful.result))
     assert taken is not None, eventful.result.output[-4000:]
     assert min(int(taken[1]), int(taken[2])) > 0.1 * size
