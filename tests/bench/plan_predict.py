@@ -82,6 +82,7 @@ def _shape(args: dict[str, Any], version: Any, model: ModelInfo, gpu: Any) -> Sh
         eager=bool(args.get("enforce-eager")),
         async_scheduling=version >= (0, 14),
         quantization=args.get("quantization"),
+        speculative_tokens=args.get("speculative-config", {}).get("num_speculative_tokens", 0),
         gpu=gpu,
         engine_args=args,
     )

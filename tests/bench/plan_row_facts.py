@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 #: name in the readings -> name that the driver shows, MiB that it shows, compute capability
 CARDS: dict[str, tuple[str, int, str]] = {
     "H100-80GB": ("NVIDIA H100 80GB HBM3", 81559, "9.0"),
@@ -20,7 +22,7 @@ CARDS: dict[str, tuple[str, int, str]] = {
     "L40S": ("NVIDIA L40S", 46068, "8.9"),
     "T4": ("Tesla T4", 15360, "7.5"),
     "V100": ("Tesla V100-SXM2-32GB", 32768, "7.0"),
-    "Quadro RTX 6000": ("Quadro RTX 6000", 24576, "7.5"),
+    "Quadro RTX 6000": ("Quadro RTX 6000", 23040, "7.5"),
     "RTX PRO 6000": ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 97887, "12.0"),
     "48 GB Ada": ("NVIDIA RTX 6000 Ada Generation", 49140, "8.9"),
     "RTX 5090": ("NVIDIA GeForce RTX 5090", 32607, "12.0"),
@@ -112,11 +114,11 @@ MODELS = {
 #: row ("r" before those of refusals) -> release, where the source names none or more than one: read from what the log
 #: prints (the split of its figures, what it counts) or the nearest that the collection knows; else 0.19.0
 VERSIONS = {
-    "1": "0.8.5.post1", "2": "0.8.5.post1", "46": "0.15.0", "47": "0.10.2", "53": "0.28.0", "54": "0.27.1",
-    "63": "0.28.0", "68": "0.27.1", "70": "0.29.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
+    "1": "0.8.5.post1", "2": "0.8.5.post1", "46": "0.15.0", "47": "0.10.2", "53": "0.27.0", "54": "0.27.1",
+    "63": "0.27.1", "68": "0.27.1", "70": "0.29.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
     "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0",
     "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
-    "r0": "0.11.0", "r5": "0.20.0", "r15": "0.11.0", "r21": "0.10.2", "r38": "0.26.0",
+    "119": "0.20.2", "r0": "0.11.0", "r5": "0.20.0", "r15": "0.11.0", "r16": "0.11.2", "r21": "0.10.2", "r38": "0.26.0",
 }  # fmt: skip
 #: row -> why it cannot be compared
 LEFT_OUT = {
@@ -136,6 +138,7 @@ LEFT_OUT = {
     "124": "a build whose warm-up leaked memory, as its source says",
     "126": "the card is not named",
     "82": "neither the utilisation nor the card is certain",
+    "53": "the log leaves out most arguments, and what it shows of them is not the default",
     "r35": "the model's size is not recorded", "r10": "the model's size is not recorded",
     "r36": "neither model nor utilisation is recorded",
     "r24": "a private vision model", "r25": "a private vision model",
@@ -143,14 +146,44 @@ LEFT_OUT = {
     "r12": "one card in each of two hosts",
     "r8": "adapters whose rank is not stated", "r20": "adapters whose rank is not stated",
 }  # fmt: skip
-#: row -> what else its figures show: the batch (the peak is that of 8192 tokens, the offline class's, to 0.02
-#: GiB) and the card's size (two readings at 0.85 and 0.90 of it differ by 0.05 x 12.0 GiB)
-SHOWN: dict[str, dict[str, str]] = {
+#: row -> what else its source says, or its figures show: columns of the reading, "total_mib" for the size that the
+#: driver names, "args" for engine arguments
+SHOWN: dict[str, dict[str, Any]] = {
+    # figures: the peak is that of 8192 tokens, the offline class's, to 0.02 GiB
     "68": {"max_num_batched_tokens": "8192"},
     "85": {"max_num_batched_tokens": "8192"},
+    # figures: two readings at 0.85 and 0.90 of the card differ by 0.05 x 12.0 GiB
     "91": {"notes": "WSL"},
     "92": {"notes": "WSL"},
     "r0": {"notes": "WSL"},
+    # the command has a draft
+    "60": {"args": {"speculative-config": {"method": "qwen3_next_mtp", "num_speculative_tokens": 2}}},
+    # the image's launcher for batches: no images, 64 requests, graphs up to 64
+    "63": {
+        "max_num_seqs": "64",
+        "max_num_batched_tokens": "2048",
+        "args": {
+            "language-model-only": True,
+            "compilation-config": {"max_cudagraph_capture_size": 64},
+            "speculative-config": {"method": "mtp", "num_speculative_tokens": 1},
+        },
+    },
+    # vllm bench latency: the offline class's batch
+    "109": {"max_num_batched_tokens": "8192"},
+    "110": {
+        "max_num_batched_tokens": "8192",
+        "args": {"speculative-config": {"method": "mtp", "num_speculative_tokens": 1}},
+    },
+    # the evidence file beside the page: nvidia-smi names 39936 MiB on each of the eight cards
+    "117": {"total_mib": 39936},
+    # the page: vLLM 0.20.2 on WSL2
+    "119": {"notes": "WSL"},
+    # the command
+    "128": {"args": {"mm-encoder-tp-mode": "data"}},
+    # the application's configuration and source: eager, 4 requests, class LLM
+    "r16": {"max_num_seqs": "4", "max_num_batched_tokens": "8192", "args": {"enforce-eager": True}},
+    # the page: four images and no video, sleep mode (the allocator's log)
+    "131": {"args": {"limit-mm-per-prompt": {"image": 4, "video": 0}, "enable-sleep-mode": True}},
 }
 #: rows whose quantised configuration is a guess: their weights are not compared
-GUESSED = frozenset((53, 63))
+GUESSED = frozenset((63,))

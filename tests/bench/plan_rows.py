@@ -169,8 +169,12 @@ def _fill(row: Row, entry: dict[str, str], refused: bool = False) -> None:
     row.version = version or "0.19.0"
     if key in VERSIONS or not entry["vllm_version"]:
         row.assumed = "release %s" % row.version
+    args: dict[str, Any] = {}
+    total = None
     if key in SHOWN:
-        entry = {**entry, **SHOWN[key]}
+        more = dict(SHOWN[key])
+        args, total = more.pop("args", {}), more.pop("total_mib", None)
+        entry = {**entry, **more}
         row.assumed += " ".join((" " if row.assumed else "", *("%s %s" % pair for pair in SHOWN[key].items())))
     name = MODELS.get(key) or MODELS.get(entry["model"], entry["model"])
     document = config(name)
@@ -182,7 +186,13 @@ def _fill(row: Row, entry: dict[str, str], refused: bool = False) -> None:
     elif card is None:
         row.left_out = "the card is not named"
     else:
+        if total is not None:
+            card = {
+                **{name: value for name, value in card.items() if "memory" not in name},
+                "memory_total_bytes": total * 2**20,
+            }
         row.request = _request(entry, row.version, card, document)
+        row.request["deployments"][0]["engine_args"].update(args)
         if refused:
             _complete(row, entry, document)
 

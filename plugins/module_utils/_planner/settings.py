@@ -40,6 +40,12 @@ class Settings:
             self.values[setting] = value
         return value
 
+    def add_reason(self, setting: str, more: str) -> None:
+        """Say ``more`` of a decision that was made; nothing where it was not."""
+        for decision in self.decisions:
+            if decision["setting"] == setting:
+                decision["reason"] = "%s %s" % (decision["reason"], more)
+
     def finish(self) -> dict[str, Any]:
         """All settings of config.yaml, the user's remaining ones included, sorted by name."""
         for setting in self.user:

@@ -250,8 +250,8 @@ def test_why_the_small_card_held_9852_mib_at_a_utilisation_of_0_6() -> None:
     inside = memory.context + memory.weights + memory.activation + memory.non_torch + memory.kv_available
     assert inside == pytest.approx(memory.budget, abs=MIB)
     beside = memory.graphs + parts.uncharged
-    assert accounting.seen_by_driver(memory) == memory.budget + beside
-    assert accounting.seen_by_driver(memory) / MIB == pytest.approx(9852, rel=0.02)
+    assert memory.shown == memory.budget + beside
+    assert memory.shown / MIB == pytest.approx(9852, rel=0.02)
 
 
 def test_why_eight_cards_held_22_5_gb_each() -> None:
@@ -259,11 +259,11 @@ def test_why_eight_cards_held_22_5_gb_each() -> None:
     engine = shape(version=(0, 8, 5), tokens=2048, seqs=256, gpu=RTX_4090, tensor=8, expert=True, eager=True)
     parts = accounting.rank_parts(15 * GIB, model("Qwen--Qwen3-235B-A22B"), engine)
     memory = accounting.gpu_memory(RTX_4090, 0.9, parts, engine)
-    assert accounting.seen_by_driver(memory) / 1e9 == pytest.approx(22.5, abs=0.5)
+    assert memory.shown / 1e9 == pytest.approx(22.5, abs=0.5)
     fuller = accounting.gpu_memory(
         RTX_4090, 0.9, accounting.rank_parts(16 * GIB, model("Qwen--Qwen3-235B-A22B"), engine), engine
     )
-    assert accounting.seen_by_driver(fuller) == pytest.approx(accounting.seen_by_driver(memory), abs=MIB)
+    assert fuller.shown == pytest.approx(memory.shown, abs=MIB)
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,7 @@ def answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str
     engine.warnings += check_driver(task, engine.gpus)
     _note_defaults(engine, cache.block_size)
     first = engine.ranks[0]
+    engine.settings.add_reason("gpu-memory-utilization", first.explained())
     kv = kv_dict(cache, pool)
     if engine.parallel.data > 1:
         kv["replicas"] = engine.parallel.data

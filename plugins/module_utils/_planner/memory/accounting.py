@@ -55,7 +55,23 @@ class Memory:
             "cuda_graph_bytes": self.graphs,
             "kv_available_bytes": self.kv_available,
             "headroom_bytes": self.headroom,
+            "driver_shows_bytes": self.shown,
         }
+
+    @property
+    def shown(self) -> int:
+        """What nvidia-smi shows for the card once the engine serves: everything but what is left."""
+        return self.total - self.headroom
+
+    def explained(self) -> str:
+        """What nvidia-smi will show, and why that is more than the share of the card that the engine was given."""
+        beside = self.shown - self.budget
+        if beside < MIB:
+            return "nvidia-smi will show about %.1f GiB in use." % (self.shown / GIB)
+        return (
+            "nvidia-smi will show about %.1f GiB in use: the %.1f GiB of this share, and %.1f GiB that it does not "
+            "limit (CUDA's context, graphs, libraries, what loading leaves behind, others)."
+        ) % (self.shown / GIB, self.budget / GIB, beside / GIB)
 
 
 class Parts(NamedTuple):
@@ -110,8 +126,3 @@ def mm_ipc_bytes(shape: Shape) -> int:
     """GPU memory set aside for handing images between processes: asked for by name, nothing otherwise."""
     gib = shape.engine_args.get("mm-ipc-gpu-memory-gb")
     return int(gib * GIB) if isinstance(gib, (int, float)) and not isinstance(gib, bool) and gib > 0 else 0
-
-
-def seen_by_driver(memory: Memory) -> int:
-    """What nvidia-smi shows for the engine's process once it serves: everything but what the card has left."""
-    return memory.total - memory.headroom

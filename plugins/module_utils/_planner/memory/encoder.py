@@ -26,6 +26,11 @@ _UNSTATED: Mapping[str, Mapping[str, int]] = {
     "llama4": {"image_size": 336, "patch_size": 14, "hidden_size": 1408, "intermediate_size": 5632},
 }
 
+# 0.11 and 0.12 make room for what an encoder answers by the tokens of the prompt, and count 12.5 of them for each of a
+# video's (the times between its frames). The largest video of Qwen3-VL: two frames of 3520 x 3520 pixels.
+_WIDENED, _WIDENED_UNTIL = (0, 11), (0, 13)
+_VIDEO_SIDE, _VIDEO_TIMES = 3520, 12.5
+
 
 @dataclass(frozen=True)
 class Encoding:
@@ -94,8 +99,15 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     if not model.multimodal or not vision or _switched_off(model, shape):
         return Encoding()
     item = largest_item(model, vision)
-    # As many of the largest images as a batch may hold, and one where not even one fits.
-    count = max(1, max(shape.tokens, item.tokens) // item.tokens)
+    room = max(shape.tokens, item.tokens)
+    widened = _WIDENED <= shape.version < _WIDENED_UNTIL
+    if widened and (model.wrapper or "").startswith("qwen3_vl") and not _limited(shape, ("video",)):
+        item = _video(vision)
+        room = int(item.tokens * _VIDEO_TIMES)
+        count = 1
+    else:
+        # As many of the largest images as a batch may hold, and one where not even one fits.
+        count = max(1, room // item.tokens)
     hidden = _number(vision, "hidden_size", 1024)
     if "embed_dim" in vision:
         hidden = _number(vision, "embed_dim", hidden)
@@ -107,8 +119,18 @@ def encoding(model: ModelInfo, shape: Shape) -> Encoding:
     pixels = count * item.pixels * shape.width
     outputs = count * item.tokens * model.hidden * streams * shape.width
     peak = count * item.patches * per_patch * shape.width + pixels + outputs * (streams - 1) // streams
+    if widened and item.tokens < room:
+        outputs += count * room * model.hidden * streams * shape.width
     # The second runner lets go of the pixels before the text is profiled, the first holds them.
     return Encoding(peak, outputs, 0 if second_runner(model, shape) else pixels)
+
+
+def _video(vision: Mapping[str, Any]) -> Item:
+    """The largest video of Qwen3-VL, two frames as one."""
+    patch = _number(vision, "patch_size", 16)
+    patches = (_VIDEO_SIDE // patch) ** 2
+    merge = _number(vision, "spatial_merge_size", 2) ** 2
+    return Item(patches // merge, patches, patches * 3 * _number(vision, "temporal_patch_size", 2) * patch * patch)
 
 
 def _divided(shape: Shape) -> int:
@@ -127,8 +149,9 @@ def _switched_off(model: ModelInfo, shape: Shape) -> bool:
     args = shape.engine_args
     if args.get("language-model-only") or args.get("skip-mm-profiling"):
         return True
-    limits = args.get("limit-mm-per-prompt")
-    if not isinstance(limits, Mapping):
-        return False
-    kinds = ("image", "video") if (model.wrapper or "").startswith("qwen") else ("image",)
-    return all(limits.get(kind) == 0 for kind in kinds)
+    return _limited(shape, ("image", "video") if (model.wrapper or "").startswith("qwen") else ("image",))
+
+
+def _limited(shape: Shape, kinds: tuple[str, ...]) -> bool:
+    limits = shape.engine_args.get("limit-mm-per-prompt")
+    return isinstance(limits, Mapping) and all(limits.get(kind) == 0 for kind in kinds)

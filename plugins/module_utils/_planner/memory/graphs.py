@@ -7,19 +7,22 @@
 
 from __future__ import annotations
 
+from typing import Mapping
+
 from ..model.info import ModelInfo
-from ..model.layers import ATTENTION
 from ..shape import Shape
 from .cards import MIB
 from .runner import second_runner
+from .workspaces import attention_workspace_bytes
 
-# The largest graph brings its buffers, each further one little more than its nodes. FIT, in MiB for 32 layers. The
-# first runner, whose graphs are cut at attention, by its layers with attention: the one log that prints the parts
-# (0.19, H100, S=1024: 260 and 6), and what 0.20 to 0.28 set aside on a 5070 Ti, a 5090 and a 3090. The second, by all
-# layers: what 0.29 set aside on an L4 and a 48 GB Ada card (0.4 to 0.5 GiB).
-_FIRST_BYTES, _GRAPH_BYTES = 260 * MIB, 6 * MIB
+# The largest graph brings its buffers, by its tokens; each further one little more than its nodes, by layers, of which
+# every one (attention or state) cuts a graph in two. FIT, in MiB for 32 layers and 512 tokens. The first runner: the
+# log that prints the parts (0.19, H100, S=1024: 138 and 6 for mixed batches, 260 and 6 for decoding, in one pool), and
+# to 0.1 GiB six that print the sum, of 28 to 64 layers with and without states, 32 to 512 tokens (0.21 to 0.26).
+# The second: what 0.29 set aside on an L4 and a 48 GB Ada card (0.4 to 0.5 GiB).
+_MIXED_BYTES, _DECODE_BYTES, _GRAPH_BYTES = 138 * MIB, 260 * MIB, 6 * MIB
 _SECOND_FIRST_BYTES, _SECOND_GRAPH_BYTES = 150 * MIB, 3 * MIB
-_LAYERS = 32
+_LAYERS, _TOKENS = 32, 512
 # FIT: what capturing really takes of it (0.83/0.41, 0.58/0.24, 0.42/0.22; 0.2 to 0.7 GiB with 0.2 to 0.8 set aside).
 _ACTUAL_SHARE = 0.6
 
@@ -29,7 +32,16 @@ def largest_size(shape: Shape) -> int:
     blackwell = shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] == 10
     limit = 1024 if blackwell and shape.version >= (0, 12) else 512
     wanted = 2 * shape.seqs * (1 + shape.speculative_tokens) if shape.version >= (0, 10) else limit
-    return min(wanted, limit, shape.tokens)
+    asked = _asked(shape)
+    return min(asked if asked is not None else min(wanted, limit), shape.tokens)
+
+
+def _asked(shape: Shape) -> int | None:
+    """The largest size that the user names, by itself or within the compilation's configuration."""
+    compilation = shape.engine_args.get("compilation-config")
+    inner = compilation.get("max_cudagraph_capture_size") if isinstance(compilation, Mapping) else None
+    asked = shape.engine_args.get("max-cudagraph-capture-size", inner)
+    return asked if isinstance(asked, int) and not isinstance(asked, bool) and asked > 0 else None
 
 
 def graph_sizes(shape: Shape) -> int:
@@ -52,9 +64,11 @@ def graph_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
 
 def estimate_bytes(model: ModelInfo, shape: Shape, stage: int = 0) -> int:
     """What vLLM sets aside for graphs before it sizes the KV cache; 0 where the release or its runner does not."""
-    if shape.version < (0, 20) or (second_runner(model, shape) and shape.version < (0, 29)):
+    second = second_runner(model, shape)
+    if shape.version < (0, 20) or shape.eager or (second and shape.version < (0, 29)):
         return 0
-    return _profiled(model, shape)
+    # The first runner meets FlashInfer's workspace while it tries the first graph, and takes it for a part of that.
+    return _profiled(model, shape) + (0 if second else attention_workspace_bytes(shape))
 
 
 def _profiled(model: ModelInfo, shape: Shape) -> int:
@@ -66,8 +80,8 @@ def _profiled(model: ModelInfo, shape: Shape) -> int:
     rows = shape.seqs * (1 + shape.speculative_tokens) if shape.version >= (0, 11) else 0
     further = max(0, len(sizes) + sum(1 for size in sizes if size <= rows) - 2)
     if second_runner(model, shape):
-        layers, first, each = len(model.layers), _SECOND_FIRST_BYTES, _SECOND_GRAPH_BYTES
+        first, each = float(_SECOND_FIRST_BYTES), _SECOND_GRAPH_BYTES
     else:
-        layers = sum(1 for layer in model.layers if layer.kind in ATTENTION)
-        first, each = _FIRST_BYTES, _GRAPH_BYTES
-    return int(first + each * max(1, layers // shape.pipeline) / _LAYERS * further)
+        decoding = max((size for size in sizes if size <= rows), default=0)
+        first, each = max(_MIXED_BYTES * max(sizes), _DECODE_BYTES * decoding) / _TOKENS, _GRAPH_BYTES
+    return int(first + each * max(1, len(model.layers) // shape.pipeline) / _LAYERS * further)

@@ -9,22 +9,23 @@ from __future__ import annotations
 
 from ..model.info import ModelInfo
 from ..shape import Shape
-from .cards import GIB, MIB, multiprocessors, nvlink, unified
+from .cards import GIB, MIB, multiprocessors, nvlink, peer_access, unified
 from .runner import second_runner
 from .sampler import state_bytes
 
 # FIT: kernels loaded after the first look: 0.06 with the second runner, 0.07 on a first stage.
 _MODULES = int(0.06 * GIB)
-# FIT: stack that the kernels of sampling take on each multiprocessor: 0.25 GiB in all on an H100 from 0.17 on, 0.16 on
-# a 16 GB card; before, 0.13 on an H100 and 0.03 on others.
-_SAMPLER_PER_SM = int(1.45 * MIB)
+# FIT: what the kernels of sampling load, 0.13 GiB in all on an H100 and 0.03 on others; and from 0.17 on the stack of
+# theirs on each multiprocessor: 0.25 in all on an H100, 0.15 on an L40S (two logs), 0.12 on a 5090, 0.09 on a 5070 Ti.
 _SORT_HOPPER = int(0.07 * GIB)
+_SAMPLER_PER_SM = int(0.93 * MIB)
 # FIT: NCCL's and the all-reduce kernels' buffers of two ranks, and of each further one. Some come with the ranks'
 # group, which until 0.10.2 was made after the engine's first look at the card (1.38 GiB on two H200, 1.84 on four H100)
 # and since is made before it. The rest comes later: 0.55 on two H100 (0.11), 2.07 and 2.13 on two and four (0.19: from
-# 0.17 on all-reduce and norm are one kernel on Hopper and newer, with a workspace); without NVLink 1.1 to 1.5 (L4s).
+# 0.17 on all-reduce and norm are one kernel on Hopper and newer, with a workspace); without NVLink 1.1 to 1.5 (L4s,
+# Quadros). GeForce cards have no peer access, their ranks meet in the host's memory: 0.5 (two 5090).
 _GROUP, _GROUP_EACH = int(0.8 * GIB), int(0.2 * GIB)
-_LATER, _FUSED, _UNLINKED = int(0.42 * GIB), int(1.79 * GIB), int(1.15 * GIB)
+_LATER, _FUSED, _UNLINKED, _NO_PEER = int(0.42 * GIB), int(1.79 * GIB), int(1.15 * GIB), int(0.53 * GIB)
 _LATER_EACH = int(0.03 * GIB)
 # FIT: on a card that shares the host's memory vLLM looks at what the host has free, so the process itself counts (one
 # reading of a GB10).
@@ -52,9 +53,8 @@ def non_torch_bytes(model: ModelInfo, shape: Shape, stage: int | None = None) ->
 
 def _sampling(shape: Shape) -> int:
     hopper = shape.gpu is not None and shape.gpu.capability is not None and shape.gpu.capability[0] == 9
-    if shape.version < (0, 17):
-        return _SORT_HOPPER if hopper else -_MODULES // 2
-    return multiprocessors(shape.gpu) * _SAMPLER_PER_SM
+    loaded = _SORT_HOPPER if hopper else -_MODULES // 2
+    return loaded + (multiprocessors(shape.gpu) * _SAMPLER_PER_SM if shape.version >= (0, 17) else 0)
 
 
 def group_bytes(shape: Shape) -> int:
@@ -71,7 +71,7 @@ def _joined(shape: Shape) -> int:
     linked = nvlink(shape.gpu)
     fused = shape.version >= (0, 17) and shape.gpu is not None and (shape.gpu.capability or (0, 0))[0] in (9, 10)
     if shape.version >= (0, 17) and not linked:
-        later = _UNLINKED
+        later = _UNLINKED if peer_access(shape.gpu) else _NO_PEER
     else:
         later = (_FUSED if fused else _LATER) + _LATER_EACH * (shape.tensor - 1)
     return later + group_bytes(shape) - unseen_group_bytes(shape)

@@ -12,7 +12,7 @@ architecture in ``config``, in this order.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Mapping, NamedTuple
 
 from ..model.info import ModelInfo
 from ..request import Model
@@ -46,14 +46,23 @@ def stored(request: Model, model: ModelInfo, shape: Shape) -> Weights:
     """
     if request.tensors is not None:
         sizes = tuple(
-            weights_tensors.stage_bytes(request.tensors, model, shape, stage) for stage in range(shape.pipeline)
+            weights_tensors.stage_bytes(request.tensors, model, shape, stage) + deep_bytes(model, shape)
+            for stage in range(shape.pipeline)
         )
         return Weights(sum(sizes) * shape.tensor, "tensors", sizes)
     if request.weights_bytes is not None:
         return _given(request.weights_bytes, model, shape)
     weights_config.check_known(model)
-    sizes = tuple(weights_config.stage_bytes(model, shape, stage) for stage in range(shape.pipeline))
+    deep = deep_bytes(model, shape)
+    sizes = tuple(weights_config.stage_bytes(model, shape, stage) + deep for stage in range(shape.pipeline))
     return Weights(sum(sizes) * shape.tensor, "config", sizes)
+
+
+def deep_bytes(model: ModelInfo, shape: Shape) -> int:
+    """One batch of what inner layers of the image encoder hand to the text's (Qwen3-VL): made with the model."""
+    vision = model.outer.get("vision_config")
+    deep = vision.get("deepstack_visual_indexes") if isinstance(vision, Mapping) else None
+    return len(deep) * shape.tokens * model.hidden * shape.width if isinstance(deep, (list, tuple)) else 0
 
 
 def _given(total: int, model: ModelInfo, shape: Shape) -> Weights:

@@ -195,7 +195,11 @@ def _facts(
         mla=mla,
         indexer=_indexer(config) if any(cache.kind == "indexer" for layer in layers for cache in layer.extra) else None,
         mtp_layers=number(
-            config, ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"), 0, minimum=0, maximum=64
+            config,
+            ("num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules"),
+            1 if family == "qwen3_next" else 0,  # vLLM takes one where this family's config is silent
+            minimum=0,
+            maximum=64,
         ),
         pooling=family in ENCODERS,
         moe_latent=number(config, "moe_latent_size", 0, minimum=0),
