@@ -17,6 +17,10 @@ from .task import Task
 GIB = 2**30
 LEAN_TOKENS = 2048
 LEAN_SEQS = 32
+CPU_TOKENS = 2048
+CPU_SEQS = 4
+_CAPPED_SINCE = (0, 10, 1)  # the first release whose default max-num-seqs is no more than the tokens of a step
+_WHOLE_SINCE = (0, 11, 1)  # before, models that generate read prompts in pieces whatever was said
 
 
 class Batch(NamedTuple):
@@ -47,32 +51,95 @@ def decide_batch(
     if task.user.get("performance-mode") == "throughput" and task.version >= (0, 17):
         tokens, seqs, why = 2 * tokens, 2 * seqs, "Twice vLLM's default, for performance-mode: throughput."
     length = task.asked_length or task.model.max_model_len
-    default_seqs = seqs
-    if task.concurrency:
-        seqs = -(-task.concurrency // replicas)
-        reason = "workload.concurrency." if replicas == 1 else "workload.concurrency over %d replicas." % replicas
-        seqs = settings.decide("max-num-seqs", seqs, reason, "user")
-    elif lean and seqs > LEAN_SEQS:
-        reason = "A larger batch would leave too little memory for the context that was asked for."
-        seqs = settings.decide("max-num-seqs", LEAN_SEQS, reason)
-    else:
-        seqs = settings.decide("max-num-seqs", min(seqs, tokens), why, "default")
+    given = task.user.get("max-num-batched-tokens")
+    size, reason, source = tokens, why, "default"
     if not chunked and length is not None:
-        tokens = max(tokens, length)
-        why = "Without chunked prefill a batch must hold the longest prompt."
+        size, reason = max(tokens, length), "Without chunked prefill a batch must hold the longest prompt."
+        # A context that is cut later must not make the same plan smaller when it is made again.
+        source = "computed" if size > tokens and task.asked_length is None else source
     elif lean and tokens > LEAN_TOKENS:
+        size, source = LEAN_TOKENS, "computed"
         reason = "Smaller steps leave memory for the context that was asked for."
-        tokens = settings.decide("max-num-batched-tokens", LEAN_TOKENS, reason)
-    if length is not None and task.version >= (0, 11, 2) and seqs * length < tokens:
-        tokens, why = seqs * length, "No more than max-num-seqs prompts of max-model-len tokens."
-    if tokens < least:
+    most = size if given is None else given
+    seqs = _decide_seqs(settings, task, replicas, lean, most, (seqs, why))
+    if given is None and seqs > size:
+        size, source = seqs, "computed"
+        reason = "A step must have a token for each of max-num-seqs requests."
+    if source == "default" and length is not None and task.version >= (0, 11, 2) and seqs * length < size:
+        size, reason = seqs * length, "No more than max-num-seqs prompts of max-model-len tokens."
+    if size < least:
+        size, source = -(-least // 256) * 256, "computed"
         reason = "A block of %d tokens, as large as the state of a recurrent layer, must fit one batch." % least
-        tokens = settings.decide("max-num-batched-tokens", -(-least // 256) * 256, reason)
-    tokens = settings.decide("max-num-batched-tokens", max(1, tokens), why, "default")
-    if "max-num-seqs" not in settings.values and tokens < default_seqs:
-        seqs = min(seqs, tokens)
+    size = max(1, settings.decide("max-num-batched-tokens", max(1, size), reason, source))
+    if "max-num-seqs" not in settings.values:
+        seqs = min(seqs, size)
+    _check(task, seqs, size, chunked)
     eager = settings.decide("enforce-eager", False, "CUDA graphs make decoding faster.", "default")
-    return Batch(max(1, tokens), seqs, bool(eager))
+    return Batch(size, seqs, bool(eager))
+
+
+def _decide_seqs(settings: Settings, task: Task, replicas: int, lean: bool, most: int, default: tuple[int, str]) -> int:
+    """Requests at once of a replica, at most ``most`` unless the user says so; ``default`` is vLLM's, with its why."""
+    seqs, why = default
+    if task.concurrency:
+        wanted = -(-task.concurrency // replicas)
+        if wanted > most:
+            reason = "As many of workload.concurrency as a step has tokens for."
+            return int(settings.decide("max-num-seqs", most, reason))
+        reason = "workload.concurrency." if replicas == 1 else "workload.concurrency over %d replicas." % replicas
+        return int(settings.decide("max-num-seqs", wanted, reason, "user"))
+    if lean and seqs > LEAN_SEQS:
+        reason = "A larger batch would leave too little memory for the context that was asked for."
+        return int(settings.decide("max-num-seqs", min(LEAN_SEQS, most), reason))
+    if seqs > most and task.version < _CAPPED_SINCE:
+        return int(settings.decide("max-num-seqs", most, "No more than the tokens of a step, which vLLM wants said."))
+    return int(settings.decide("max-num-seqs", min(seqs, most), why, "default"))
+
+
+def decide_batch_on_cpu(settings: Settings, task: Task, length: int, chunked: bool) -> Batch:
+    """The same for a CPU host and a context of ``length`` tokens; eager is decided elsewhere."""
+    given = task.user.get("max-num-batched-tokens")
+    size, reason, source = CPU_TOKENS, "vLLM's default on a CPU.", "default"
+    if not chunked and length > size:
+        size, reason, source = length, "Without chunked prefill a batch must hold the longest prompt.", "computed"
+    most = size if given is None else given
+    if task.concurrency and task.concurrency <= most:
+        seqs = settings.decide("max-num-seqs", task.concurrency, "workload.concurrency.", "user")
+    elif task.concurrency:
+        reason_seqs = "As many of workload.concurrency as a step has tokens for."
+        seqs = settings.decide("max-num-seqs", most, reason_seqs)
+    else:
+        reason_seqs = "A CPU answers few requests at once without slowing all of them."
+        seqs = settings.decide("max-num-seqs", min(CPU_SEQS, most), reason_seqs)
+    if seqs > size:
+        size, reason, source = seqs, "A step must have a token for each of max-num-seqs requests.", "computed"
+    size = max(1, settings.decide("max-num-batched-tokens", size, reason, source))
+    _check(task, seqs, size, chunked)
+    return Batch(size, seqs, True)
+
+
+def _check(task: Task, seqs: int, tokens: int, chunked: bool) -> None:
+    """Raises PlanError ``plan.bad_engine_argument`` for a batch that vLLM refuses as such."""
+    if seqs > tokens:
+        raise PlanError(
+            "plan.bad_engine_argument",
+            "max-num-seqs is %d and max-num-batched-tokens %d; vLLM wants a token for each request in a step."
+            % (seqs, tokens),
+            ("Set max-num-seqs to %d or less." % tokens, "Leave max-num-batched-tokens out."),
+        )
+    asked = task.asked_length
+    if not chunked and asked is not None and asked > tokens:
+        raise PlanError(
+            "plan.bad_engine_argument",
+            "max-num-batched-tokens is %d, and without chunked prefill a batch must hold a context of %d tokens."
+            % (tokens, asked),
+            ("Leave max-num-batched-tokens out.", "Leave enable-chunked-prefill out.", "Ask for a shorter context."),
+        )
+
+
+def in_pieces(task: Task, chunked: bool, pooling: bool) -> bool:
+    """Whether the release reads long prompts in pieces; ``chunked`` is what was decided of enable-chunked-prefill."""
+    return chunked or (task.version < _WHOLE_SINCE and not pooling and task.model.encoder is None)
 
 
 def blocks_in_one_batch(task: Task, prefix_caching: bool) -> bool:

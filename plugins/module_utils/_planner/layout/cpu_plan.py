@@ -17,17 +17,16 @@ from ..memory.weights import round_up, stored
 from ..settings import Settings
 from ..shape import Shape
 from .answer import kv_dict
-from .features import decide_features, is_pooling
+from .batch import Batch, decide_batch_on_cpu, in_pieces
+from .features import Features, decide_features, is_pooling
 from .kv_dtype import decide_kv_dtype
-from .length import check_length
+from .length import UNSTATED, check_asked
 from .measured import fingerprint
 from .placement import Resources
 from .serving import decide_serving
 from .task import Task
 
 DEFAULT_LENGTH = 4096
-DEFAULT_SEQS = 4
-BATCHED_TOKENS = 2048
 BLOCK_SIZE = 128
 MLA_BLOCK_SIZE = 16
 KERNEL_BLOCK = 32
@@ -51,10 +50,13 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
                 ("Leave it out.",),
             )
     settings = Settings(task.user)
-    shape = _shape(settings, task)
+    warnings = check_asked(task)
+    features = decide_features(settings, task, 1)
+    chunked = in_pieces(task, features.chunked_prefill, features.pooling)
+    length = _length(settings, task, chunked)
+    shape = _shape(settings, task, features, decide_batch_on_cpu(settings, task, length, chunked))
     weights = stored(task.deployment.model, task.model, shape)
     layout = kv_cache.layout(task.model, shape)
-    length = _length(settings, task)
 
     process = CPU_PROCESS_BYTES + cpu_activation_bytes(task.model, shape)
     free = max(0, resources.memory_bytes or 0)
@@ -103,27 +105,20 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
         "ranks": [],
         "env": {},
         "decisions": settings.decisions,
-        "warnings": [],
+        "warnings": warnings,
     }
 
 
-def _shape(settings: Settings, task: Task) -> Shape:
+def _shape(settings: Settings, task: Task, features: Features, batch: Batch) -> Shape:
     dtype = settings.decide("dtype", task.model.dtype, "The type of the checkpoint; the CPU engine computes in it.")
     reason = "On a CPU the compiler runs for minutes at every start and its work is not kept."
     settings.decide("enforce-eager", True, reason)
-    if task.concurrency:
-        seqs = settings.decide("max-num-seqs", task.concurrency, "workload.concurrency.", "user")
-    else:
-        reason = "A CPU answers few requests at once without slowing all of them."
-        seqs = settings.decide("max-num-seqs", DEFAULT_SEQS, reason)
-    tokens = settings.decide("max-num-batched-tokens", BATCHED_TOKENS, "vLLM's default on a CPU.", "default")
     block = MLA_BLOCK_SIZE if task.model.is_mla else BLOCK_SIZE
     block = settings.decide("block-size", block, "vLLM's default on a CPU.", "default")
-    features = decide_features(settings, task, 1)
     return Shape(
         version=task.version,
-        tokens=max(tokens, 1),
-        seqs=seqs,
+        tokens=batch.tokens,
+        seqs=batch.seqs,
         width=4 if dtype in ("float32", "float") else 2,
         kv_dtype=decide_kv_dtype(settings, task, None, False),
         block_size=block,
@@ -149,8 +144,10 @@ def _too_small(layout: kv_cache.KvLayout, shape: Shape, length: int, one: int, p
     )
 
 
-def _length(settings: Settings, task: Task) -> int:
-    limit = task.model.max_model_len
+def _length(settings: Settings, task: Task, chunked: bool) -> int:
+    limit = task.model.max_model_len or UNSTATED
+    if not chunked:
+        limit = min(limit, task.user.get("max-num-batched-tokens", limit))
     if settings.user.get("max-model-len") in (-1, "auto"):
         raise PlanError(
             "plan.bad_engine_argument",
@@ -160,12 +157,8 @@ def _length(settings: Settings, task: Task) -> int:
     if task.deployment.max_model_len is not None:
         length = settings.decide("max-model-len", task.deployment.max_model_len, "workload.max_model_len.", "user")
     else:
-        length = settings.decide(
-            "max-model-len",
-            min(DEFAULT_LENGTH, limit or DEFAULT_LENGTH),
-            "A chat fits, and a CPU reads a longer prompt for minutes."
-            if (limit or DEFAULT_LENGTH) > DEFAULT_LENGTH
-            else "The longest context of the model.",
-        )
-    check_length(length, limit)
+        reason = "A chat fits, and a CPU reads a longer prompt for minutes."
+        if limit <= DEFAULT_LENGTH:
+            reason = "The longest context of the model."
+        length = settings.decide("max-model-len", min(DEFAULT_LENGTH, limit), reason)
     return int(length)

@@ -17,7 +17,7 @@ from ..request import Gpu, GpuWish
 from ..settings import Settings
 from ..shape import Shape
 from .attention import decide_attention
-from .batch import blocks_in_one_batch, check_block, decide_batch
+from .batch import blocks_in_one_batch, check_block, decide_batch, in_pieces
 from .capability import decide_dtype
 from .features import Features, decide_features, feature_warnings
 from .kv_dtype import block_warnings, decide_block_size, decide_kv_dtype, kv_warnings
@@ -129,7 +129,8 @@ def build(
     width = decide_dtype(settings, task, gpus)
     _decide_parallel(settings, task, parallel)
     features = decide_features(settings, task, parallel.pipeline)
-    batch = decide_batch(settings, task, gpus[0], parallel.data, features.chunked_prefill, variant.lean, least_tokens)
+    pieces = in_pieces(task, features.chunked_prefill, features.pooling)
+    batch = decide_batch(settings, task, gpus[0], parallel.data, pieces, variant.lean, least_tokens)
     wiring = decide_wiring(settings, gpus, task.request.links, parallel.tensor)
     block_size = decide_block_size(settings)
     shape = Shape(

@@ -8,16 +8,18 @@
 from __future__ import annotations
 
 from ..errors import PlanError, warning
+from .batch import in_pieces
 from .engine import Engine
 from .task import Task
 
 GIB = 2**30
 USEFUL = 4096  # tokens; a context that nobody asked for is not cut below this while more GPUs are left
-_CEILING = 2**20
+UNSTATED = 2048  # what vLLM takes for the limit of a model whose config has none
+_LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 
 def check_length(length: int, limit: int | None, extended: bool = False) -> None:
-    """Raises PlanError ``plan.context_too_long``; ``extended``: hf-overrides may have changed the model's own limit."""
+    """Raises PlanError ``plan.context_too_long``; ``extended``: the model's own limit is not the last word."""
     if limit is not None and length > limit and not extended:
         raise PlanError(
             "plan.context_too_long",
@@ -26,10 +28,31 @@ def check_length(length: int, limit: int | None, extended: bool = False) -> None
         )
 
 
-def check_asked(task: Task) -> None:
-    if task.asked_length is not None:
-        extended = bool(task.user.get("hf-overrides")) or bool(task.user.get("rope-scaling"))
-        check_length(task.asked_length, task.model.max_model_len, extended)
+def beyond(task: Task) -> bool:
+    """Whether the environment tells vLLM to take a context that is longer than the model's own."""
+    return task.deployment.env.get(_LONGER, "").strip().lower() in ("1", "true")
+
+
+def check_asked(task: Task) -> list[str]:
+    """Warnings on the context that was asked for. Raises PlanError ``plan.context_too_long``."""
+    limit, asked = task.model.max_model_len, task.asked_length
+    if asked is None:
+        return []
+    # hf-overrides and rope-scaling may change what the model says.
+    changed = bool(task.user.get("hf-overrides")) or bool(task.user.get("rope-scaling"))
+    check_length(asked, limit, changed or beyond(task))
+    if limit is None or asked <= limit or changed:
+        return []
+    text = "A context of %d tokens, and the model was made for %d: what it says beyond may be nonsense."
+    return [warning("plan.context_beyond_model", text % (asked, limit))]
+
+
+def ceiling(engine: Engine) -> int:
+    """The longest context that the plan may choose: the model's own, and what one batch holds where it must."""
+    task = engine.task
+    limit = task.model.max_model_len or UNSTATED
+    whole = not in_pieces(task, engine.features.chunked_prefill, engine.features.pooling)
+    return min(limit, engine.shape.tokens) if whole else limit
 
 
 def fitness(engine: Engine) -> int:
@@ -37,8 +60,9 @@ def fitness(engine: Engine) -> int:
     task = engine.task
     asked = task.asked_length
     if asked is None:
-        fits = engine.longest(task.model.max_model_len or _CEILING)
-        return 2 if fits < 1 else 0 if fits >= min(task.model.max_model_len or _CEILING, USEFUL) else 1
+        most = ceiling(engine)
+        fits = engine.longest(most)
+        return 2 if fits < 1 else 0 if fits >= min(most, USEFUL) else 1
     if engine.longest(asked) < asked:
         return 2
     if not task.concurrency or not task.open:
@@ -50,7 +74,7 @@ def fitness(engine: Engine) -> int:
 def wanted_bytes(engine: Engine, whole: bool) -> int:
     """KV bytes of a GPU for the workload (``whole``), or for one request of it."""
     task = engine.task
-    length = task.asked_length or min(task.model.max_model_len or _CEILING, USEFUL)
+    length = task.asked_length or min(ceiling(engine), USEFUL)
     many = whole and task.open
     requests = -(-(task.concurrency or 1) // engine.parallel.data) if many else 1
     return engine.needed(length, requests)
@@ -59,51 +83,81 @@ def wanted_bytes(engine: Engine, whole: bool) -> int:
 def decide_length(engine: Engine) -> int:
     """The context in tokens. Raises PlanError ``plan.does_not_fit`` where not one request fits."""
     task, settings = engine.task, engine.settings
-    limit, asked = task.model.max_model_len, task.asked_length
+    asked = task.asked_length
     if asked is not None:
         if engine.longest(asked) < asked:
             raise does_not_fit(engine, asked, engine.longest(asked))
+        engine.warnings += check_asked(task)
         if "max-model-len" in task.user:
             settings.take("max-model-len")
         else:
             settings.decide("max-model-len", asked, "workload.max_model_len.", "user")
         return asked
-    ceiling = limit or _CEILING
-    fits = engine.longest(ceiling)
+    most = ceiling(engine)
+    fits = engine.longest(most)
     if fits < 1:
-        raise does_not_fit(engine, min(ceiling, 16), 0)
-    if fits >= ceiling:
-        reason, length = "The longest context of the model; it fits.", ceiling
+        raise does_not_fit(engine, min(most, 16), 0)
+    if fits >= most:
+        length, reason = most, _why_most(task, most)
     else:
         block = engine.caches[0].block_size
         length = max(1, fits // 1024 * 1024 or fits // block * block or fits)
-        reason = "The model's %d tokens do not fit; this is what one request can have." % ceiling
-        text = "The context is %d tokens, not the model's %d: the memory holds no more." % (length, ceiling)
+        reason = "%d tokens do not fit; this is what one request can have." % most
+        whose = "the model's " if most == task.model.max_model_len else ""
+        text = "The context is %d tokens, not %s%d: the memory holds no more." % (length, whose, most)
         engine.warnings.append(warning("plan.context_cut", text))
     settings.values["max-model-len"] = length
     settings.decisions.append({"setting": "max-model-len", "value": length, "source": "computed", "reason": reason})
     return length
 
 
+def _why_most(task: Task, most: int) -> str:
+    limit = task.model.max_model_len
+    if limit is None and most == UNSTATED:
+        return "The config names no longest context, and vLLM takes this one then; it fits."
+    if most == limit:
+        return "The longest context of the model; it fits."
+    return "Without chunked prefill no prompt may be longer than max-num-batched-tokens."
+
+
 def does_not_fit(engine: Engine, length: int, fits: int) -> PlanError:
-    least = engine.least
+    """The refusal of ``length`` tokens with the numbers; ``fits`` tokens would do, 0 where none would."""
     needed = engine.needed(length)
-    total = least.budget - least.kv_available + needed
-    remedies = ["Use a GPU with more memory.", "Use more GPUs (gpus.count).", "Choose a smaller or quantised model."]
-    if fits:
-        remedies.insert(0, "Set workload.max_model_len to %d or less." % fits)
-    if engine.explicit is not None:
-        remedies.insert(0, "Raise kv-cache-memory-bytes.")
+    most = "%d tokens fit" % fits if fits else "no context fits"
+    remedies = ["Set workload.max_model_len to %d or less." % fits] if fits else []
+    if "kv-cache-memory-bytes" in engine.task.user and engine.explicit is not None:
+        return PlanError(
+            "plan.does_not_fit",
+            "Deployment '%s' needs %.2f GiB of KV cache for one request of %d tokens, and kv-cache-memory-bytes gives "
+            "it %.2f GiB; %s." % (engine.task.name, needed / GIB, length, engine.explicit / GIB, most),
+            ("Set kv-cache-memory-bytes to %d or more, or leave it out." % needed, *remedies),
+            needed,
+            engine.explicit,
+        )
+    least = engine.least
+    held = least.weights + least.activation + least.non_torch + least.reserved
+    other = (least.budget - least.kv_available if engine.explicit is None else held) - least.weights - least.activation
+    total = least.weights + least.activation + other + needed
+    remedies += ["Use a GPU with more memory.", "Use more GPUs (gpus.count).", "Choose a smaller or quantised model."]
     return PlanError(
         "plan.does_not_fit",
-        "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, KV cache %.2f for one request of "
-        "%d tokens) and may use %.2f GiB; %s."
-        % (engine.task.name, total / GIB, least.weights / GIB, least.activation / GIB, needed / GIB, length,
-           least.budget / GIB, "%d tokens fit" % fits if fits else "no context fits"),
-        tuple(remedies),
+        "Deployment '%s' needs %.2f GiB of a GPU (weights %.2f, activation %.2f, libraries and graphs %.2f, KV cache "
+        "%.2f for one request of %d tokens) and may use %.2f GiB; %s."
+        % (engine.task.name, total / GIB, least.weights / GIB, least.activation / GIB, other / GIB, needed / GIB,
+           length, least.budget / GIB, most),
+        (*_doubts(engine.task), *remedies),
         total,
         least.budget,
     )  # fmt: skip
+
+
+def _doubts(task: Task) -> list[str]:
+    """What to look at before any memory is bought: the weights may not be what the name of the model says."""
+    start = "[plan.model_differs_from_id] "
+    found = [remark[len(start) :] for remark in task.remarks if remark.startswith(start)]
+    if found and task.deployment.model.tensors is None and task.deployment.model.weights_bytes is None:
+        found.append("Give model.tensors (the headers of its weights), which say what is quantised.")
+    return found
 
 
 def check_explicit(engine: Engine) -> None:
