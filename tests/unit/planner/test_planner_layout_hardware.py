@@ -233,11 +233,12 @@ def test_kernels_that_the_card_has_not_are_refused(
     assert _error(gpu_request)["code"] == "plan.unsupported_attention"
 
 
-def test_sparse_latents_need_hopper(gpu_request: dict[str, Any]) -> None:
-    config = json.loads((MODELS / "deepseek-ai--DeepSeek-V3.2.json").read_text())
+@pytest.mark.parametrize("name", ["deepseek-ai--DeepSeek-V3.2", "deepseek-ai--DeepSeek-V4-Flash"])
+def test_sparse_latents_need_hopper(gpu_request: dict[str, Any], name: str) -> None:
+    config = json.loads((MODELS / (name + ".json")).read_text())
     gpu_request["deployments"][0]["model"] = {"config": config, "weights_bytes": 8 * GIB}
     gpu_request["deployments"][0]["workload"] = {"max_model_len": 4096}
     gpu_request["gpus"][0].update(name="NVIDIA A100-SXM4-80GB", compute_capability="8.0")
     error = _error(gpu_request)
     assert error["code"] == "plan.unsupported_attention"
-    assert "9.0" in error["message"]
+    assert "9 or 10 or 12" in error["message"]

@@ -11,6 +11,7 @@ from ..errors import PlanError
 from ..request import Gpu
 from ..settings import Settings
 from ..shape import Shape
+from .kv_dtype import check_block_size
 from .task import Task
 
 # Kernels by name: the families of compute capability that they are for; None: 8.0 and newer.
@@ -30,11 +31,14 @@ _FLASHINFER_HEADS = (64, 128, 256)
 
 def decide_attention(settings: Settings, task: Task, gpu: Gpu, shape: Shape) -> None:
     """Record which kernels are taken. Raises PlanError ``plan.unsupported_attention`` where there are none."""
+    check_block_size(task, gpu)
     asked = task.user.get("attention-backend")
     if gpu.capability is None:
         return
-    if task.model.indexer is not None and task.model.is_mla and gpu.capability < (9, 0):
-        raise _refused(gpu, "Sparse latent attention has kernels", "9.0", "Use a Hopper or Blackwell GPU.")
+    if _sparse_latent(task) and gpu.capability[0] not in _sparse_families(task.version):
+        wanted = " or ".join("%d" % family for family in _sparse_families(task.version))
+        what = "In vLLM %s sparse latent attention has kernels" % task.text
+        raise _refused(gpu, what, wanted, "Use a Hopper or data-centre Blackwell GPU.", "on")
     if isinstance(asked, str):
         _check(asked.upper(), gpu, shape)
         return
@@ -42,6 +46,19 @@ def decide_attention(settings: Settings, task: Task, gpu: Gpu, shape: Shape) -> 
     if chosen is not None and task.version >= _SINCE:
         reason = "vLLM's first choice at compute capability %d.%d that takes the types." % gpu.capability
         settings.decide("attention-backend", chosen, reason, "default")
+
+
+def _sparse_latent(task: Task) -> bool:
+    """DeepSeek V3.2 and its like, and V4, whose layers keep a window or a compressed latent each."""
+    if task.model.indexer is not None and task.model.is_mla:
+        return True
+    return any(cache.kind == "v4_window" for layer in task.model.distinct for cache in layer.extra)
+
+
+def _sparse_families(version: tuple[int, ...]) -> tuple[int, ...]:
+    """FlashMLA's are for 9 and 10 (mla/flashmla_sparse.py, models/deepseek_v4/sparse_mla.py), FlashInfer's for 12 came
+    in 0.24 (mla/flashinfer_mla_sparse.py, models/deepseek_v4/nvidia/flashinfer_sparse.py)."""
+    return (9, 10, 12) if version >= (0, 24) else (9, 10)
 
 
 def _check(name: str, gpu: Gpu, shape: Shape) -> None:

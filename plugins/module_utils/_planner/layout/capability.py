@@ -13,16 +13,23 @@ from ..errors import PlanError
 from ..request import Gpu
 from ..settings import Settings
 from .features import is_pooling
+from .formats import half_only
 from .quantized import Quantized
 from .task import Task
 
 _WIDTHS = {"float32": 4, "float": 4}
+# What get_supported_act_dtypes of vLLM's model_executor/layers/quantization says: methods that compute in float32 too,
+# with the first release of that, and those that compute in bfloat16 only.
+_FLOAT32 = {"compressed-tensors": (0, 10, 1), "bitsandbytes": (0,), "gguf": (0,), "torchao": (0,)}
+_BFLOAT16_ONLY = ("mxfp4", "fp_quant", "modelopt_mxfp8")
 _NO_FLOAT16 = ("gemma2", "gemma3", "gemma3_text", "glm4")  # vLLM refuses: their sums leave its range
 # Method: (first release, oldest compute capability x 10), newest release first.
 _MINIMUM: dict[str, tuple[tuple[tuple[int, ...], int], ...]] = {
     "fp8": (((0, 14), 75), ((0,), 80)),
     "awq": (((0,), 75),),
+    "awq_marlin": (((0, 14), 75), ((0,), 80)),
     "gptq": (((0,), 60),),
+    "gptq_marlin": (((0, 22), 60), ((0, 14), 75), ((0,), 80)),
     "auto-round": (((0,), 60),),
     "compressed-tensors": (((0,), 70),),
     "moe_wna16": (((0,), 70),),
@@ -74,7 +81,15 @@ def decide_dtype(settings: Settings, task: Task, gpus: Sequence[Gpu]) -> int:
                 settings.values["dtype"] = chosen
     else:
         chosen = settings.take("dtype")
+    if chosen == "bfloat16" and half_only(task.model, asked_format(task), capability, task.version):
+        reason = "vLLM %s has only kernels for float16 for such weights." % task.text
+        if asked != "auto":
+            raise PlanError("plan.unsupported_dtype", reason, ("Leave dtype out.", "Set dtype: float16."))
+        settings.decisions[:] = [entry for entry in settings.decisions if entry["setting"] != "dtype"]
+        settings.decisions.append({"setting": "dtype", "value": "float16", "source": "computed", "reason": reason})
+        chosen = settings.values["dtype"] = "float16"
     _check_dtype(task, str(chosen), oldest, fragile)
+    _check_kernels(task, str(chosen))
     return _WIDTHS.get(str(chosen), 2)
 
 
@@ -94,6 +109,28 @@ def _check_dtype(task: Task, dtype: str, oldest: Gpu, fragile: bool) -> None:
         )
 
 
+def asked_format(task: Task) -> str | None:
+    asked = task.user.get("quantization")
+    return asked.lower() if isinstance(asked, str) else None
+
+
+def _check_kernels(task: Task, dtype: str) -> None:
+    """vLLM's ``... is not supported for quantization method`` (config/vllm.py): what the method computes in."""
+    method = task.model.quantization or task.user.get("quantization")
+    if not isinstance(method, str):
+        return
+    method = method.lower().replace("_tensors", "-tensors")
+    known = method in _ONLINE or method in _MINIMUM or method in _FLOAT32 or method.startswith("modelopt")
+    wide = dtype in _WIDTHS and known and task.version < _FLOAT32.get(method, (9999,))
+    narrow = dtype in ("float16", "half") and method in _BFLOAT16_ONLY
+    if wide or narrow:
+        raise PlanError(
+            "plan.unsupported_dtype",
+            "Weights quantised with %s are not computed in %s by vLLM %s." % (method, dtype, task.text),
+            ("Leave dtype out, or set dtype: bfloat16.",),
+        )
+
+
 def check_quantization(task: Task, quantized: Quantized | None, gpus: Sequence[Gpu]) -> None:
     """Refuse what the engine would refuse for the release or for the oldest card."""
     asked = task.user.get("quantization")
@@ -104,6 +141,8 @@ def check_quantization(task: Task, quantized: Quantized | None, gpus: Sequence[G
             ("Set quantization: fp8_per_tensor.",),
         )
     kind = quantized.kind if quantized is not None else _ONLINE.get(str(asked))
+    if asked in ("awq_marlin", "gptq_marlin"):  # by name; left alone, an older card gets other kernels
+        kind = str(asked)
     minima = _MINIMUM.get(kind or "")
     if minima is None:
         return

@@ -11,6 +11,7 @@ from ..errors import PlanError, warning
 from ..kv import cache as kv_cache
 from ..request import Gpu
 from ..settings import Settings
+from .formats import quantization_section
 from .task import Task
 
 _PLAIN = ("auto", "bfloat16", "float16", "half", "float32")
@@ -52,6 +53,10 @@ def may_narrow(task: Task, gpu: Gpu) -> bool:
 
 def _refusal(task: Task, gpu: Gpu, name: str) -> str | None:
     """Why no attention kernel of the release keeps ``name`` on ``gpu``, None where one does."""
+    if name == "fp8_e5m2" and _brings_scales(task):
+        return (
+            "kv-cache-dtype fp8_e5m2 is not for checkpoints in fp8: vLLM takes the scales of theirs, which are of e4m3."
+        )
     if gpu.capability is None:
         return None
     major, shown = gpu.capability[0], "%d.%d" % gpu.capability
@@ -80,6 +85,21 @@ def _refusal(task: Task, gpu: Gpu, name: str) -> str | None:
     return None
 
 
+def _brings_scales(task: Task) -> bool:
+    """Whether vLLM looks for the cache's scales in the checkpoint, where it refuses fp8_e5m2.
+
+    That is a get_quant_method for attention (attention/layer.py, later layers/attention/attention.py). Checkpoints of
+    compressed-tensors without scales of the cache came free in 0.24, those of ModelOpt in 0.14.
+    """
+    method = task.model.quantization
+    section = quantization_section(task.model)
+    if method in ("compressed-tensors", "compressed_tensors"):
+        return task.version < (0, 24) or section.get("kv_cache_scheme") is not None
+    if method == "modelopt":
+        return task.version < (0, 14)
+    return method in ("fp8", "quark") or (method is None and task.user.get("quantization") == "fp8")
+
+
 def kv_warnings(name: str, gpu: Gpu, narrow: bool) -> list[str]:
     if not narrow:
         return []
@@ -92,6 +112,31 @@ def kv_warnings(name: str, gpu: Gpu, narrow: bool) -> list[str]:
 def decide_block_size(settings: Settings) -> int | None:
     """The user's block size; None leaves it to release and attention backend."""
     return int(settings.take("block-size")) if settings.user.get("block-size") is not None else None
+
+
+def check_block_size(task: Task, gpu: Gpu) -> None:
+    """Raises PlanError ``plan.bad_engine_argument`` for a block that none of the release's kernels takes."""
+    asked = task.user.get("block-size")
+    if isinstance(asked, int) and asked % 16 and _wants_sixteen(task, gpu):
+        raise PlanError(
+            "plan.bad_engine_argument",
+            "block-size is %d, and the attention kernels of vLLM %s take multiples of 16." % (asked, task.text),
+            ("Set it to %d, or leave it out." % (asked // 16 * 16 + 16),),
+        )
+
+
+def _wants_sixteen(task: Task, gpu: Gpu) -> bool:
+    """From 0.24 on each kernel for attention with heads does (get_supported_kernel_block_sizes, v1/attention/backends).
+
+    Before 0.12 FlashAttention does (its get_kv_cache_shape). Between, FlexAttention took what the others refused.
+    """
+    if task.model.hybrid or not any(layer.kind in ("full", "sliding", "chunked") for layer in task.model.distinct):
+        return False
+    if task.version >= (0, 24):
+        return True
+    chosen = "attention-backend" in task.user or "VLLM_ATTENTION_BACKEND" in task.deployment.env
+    families = gpu.capability is not None and gpu.capability[0] in (8, 9)
+    return task.version < (0, 12) and families and not chosen
 
 
 def block_warnings(task: Task, gpu: Gpu) -> list[str]:

@@ -17,6 +17,7 @@ from ..arguments.lint import lint
 from ..model.info import ModelInfo, read_model
 from ..model.naming import name_warnings
 from ..request import Deployment, Request
+from .formats import check_format
 from .serving import serving_warnings
 
 
@@ -65,6 +66,7 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     remarks += lint_env(deployment.env, version)
     remarks += check_architecture(deployment.model.config, version, user)
     model = read_model(deployment.model.config, version)
+    check_format(model, deployment.model, user, version)
     remarks += name_warnings(deployment.model.id, model.quantization)
     if use(deployment.model.config, version) not in ("embed", "classify"):
         remarks += serving_warnings(user, model, deployment.model.id, version)
