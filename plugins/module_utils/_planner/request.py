@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Mapping
 
 from . import values
@@ -319,10 +320,8 @@ def _deployment(raw: Any, path: str, placement: Mapping[str, tuple[str, ...]]) -
 
 
 def _env(raw: Any, path: str) -> dict[str, str]:
-    if raw is None:
-        return {}
     # Only the text of a variable is read; what else an inventory may hold is the business of who writes the file.
-    return {key: entry for key, entry in values.mapping(raw, path, (), None).items() if isinstance(entry, str)}
+    return {key: entry for key, entry in values.mapping(raw or {}, path, (), None).items() if isinstance(entry, str)}
 
 
 def _uuids(data: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
@@ -386,7 +385,8 @@ def _tensors(raw: Any, path: str) -> tuple[tuple[str, str, tuple[int, ...]], ...
 
 
 def _plain_shape(shape: list[Any]) -> bool:
-    return len(shape) <= 16 and all(type(size) is int and 0 <= size <= _MAX_SIDE for size in shape)
+    whole = len(shape) <= 16 and all(type(size) is int and 0 <= size <= _MAX_SIDE for size in shape)
+    return whole and int(prod(shape)) <= _MAX_SIZE
 
 
 def _strict_header(entry: Any, path: str) -> tuple[str, list[int]]:
@@ -394,4 +394,6 @@ def _strict_header(entry: Any, path: str) -> tuple[str, list[int]]:
     header = values.mapping(entry, path, ("dtype", "shape"), ("data_offsets",))
     sizes = values.sequence(header["shape"], path + ".shape", 16)
     shape = [int(values.integer(size, path + ".shape", 0, _MAX_SIDE)) for size in sizes]
+    if prod(shape) > _MAX_SIZE:
+        raise InvalidRequest("%s.shape has more than %d elements" % (path, _MAX_SIZE))
     return str(values.text(header["dtype"], path + ".dtype")), shape

@@ -269,3 +269,13 @@ def test_measured_figures_without_a_fingerprint_go_by_name_and_release(gpu_reque
     for change in ({"deployment": "b"}, {"vllm_version": "0.31.0"}, {"fingerprint": "0"}):
         gpu_request["measured"] = [{"deployment": "a", "vllm_version": "0.32.0", "weights_bytes": 9 * GIB, **change}]
         assert _one(gpu_request)["memory"]["weights_bytes"] != 9 * GIB
+
+
+def test_only_layers_leave_the_card(gpu_request: dict[str, Any]) -> None:
+    gpu_request["deployments"][0]["engine_args"] = {"cpu-offload-gb": 1000, "max-model-len": 4096}
+    instance = _one(gpu_request)
+    config = gpu_request["deployments"][0]["model"]["config"]
+    assert instance["memory"]["weights_bytes"] >= config["vocab_size"] * config["hidden_size"] * 2
+    assert any(text.startswith("[plan.host_memory_unknown]") for text in instance["warnings"])
+    gpu_request["deployments"][0]["engine_args"] = {"cpu-offload-gb": -1}
+    assert plan(gpu_request)["errors"][0]["code"] == "plan.bad_engine_argument"

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import PlanError
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.errors import InvalidRequest, PlanError
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory import weights, weights_config
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.memory.weights_latent import absorbed_bytes
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.info import ModelInfo, read_model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.model.towers import towers
+from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.plan import plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.request import Gpu, Model
 from ansible_collections.gpufleet.vllm.plugins.module_utils._planner.shape import Shape
 
@@ -289,3 +290,26 @@ def test_an_engine_is_weighed_in_well_under_two_milliseconds() -> None:
     slow.sort()
     assert slow[len(slow) // 2][0] < 0.002
     assert slow[-1][0] < 0.03, slow[-1]
+
+
+@pytest.mark.parametrize(
+    ("given", "doubted"),
+    [
+        ({"weights_bytes": 1}, True),
+        ({"tensors": {"x": {"dtype": "BF16", "shape": [0]}}}, True),
+        ({"weights_bytes": 3 * 2**30}, False),  # four bits, and the config does not say so
+        ({}, False),
+    ],
+)
+def test_a_part_of_a_checkpoint_is_doubted(gpu_request: dict[str, Any], given: dict[str, Any], doubted: bool) -> None:
+    gpu_request["deployments"][0]["model"].update(given)
+    answer = plan(gpu_request)
+    assert answer["errors"] == []
+    warnings = answer["instances"][0]["warnings"]
+    assert any(text.startswith("[plan.weights_differ]") for text in warnings) is doubted
+
+
+def test_a_tensor_larger_than_any_disk_is_no_request(gpu_request: dict[str, Any]) -> None:
+    gpu_request["deployments"][0]["model"]["tensors"] = {"x": {"dtype": "BF16", "shape": [2**40] * 16}}
+    with pytest.raises(InvalidRequest, match="elements"):
+        plan(gpu_request)

@@ -22,8 +22,12 @@ _BOOLEANS = {"true": True, "yes": True, "on": True, "false": False, "no": False,
 _MAXIMUM = 2**50
 # The planner computes with these, and vLLM refuses anything lower.
 _MINIMA = dict.fromkeys(
-    ("tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "max-num-seqs", "block-size"), 1
-)
+    (
+        "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "max-num-seqs", "block-size",
+        "num-gpu-blocks-override",
+    ),
+    1,
+)  # fmt: skip
 
 
 def parse_size(text: str) -> int | None:
@@ -100,6 +104,8 @@ def _real(name: str, given: Any) -> float:
         raise bad(name, "a number", given)
     if name == "gpu-memory-utilization" and not 0 < given <= 1:
         raise bad(name, "a share above 0 and at most 1", given)
+    if name == "cpu-offload-gb" and given < 0:
+        raise bad(name, "0 or more", given)
     return given
 
 

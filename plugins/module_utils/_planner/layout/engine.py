@@ -12,7 +12,9 @@ from typing import Any, Sequence
 
 from ..kv import cache as kv_cache
 from ..memory.accounting import Memory, Parts, gpu_memory, rank_parts
+from ..memory.libraries import unseen_group_bytes
 from ..memory.weights import Weights, rank_bytes, stored
+from ..memory.weights_check import movable_bytes
 from ..request import Gpu, GpuWish
 from ..settings import Settings
 from ..shape import Shape
@@ -25,7 +27,7 @@ from .links import Wiring, decide_wiring
 from .measured import corrected, fingerprint, last_start
 from .parallel import Parallel
 from .task import Task
-from .utilization import decide_utilization, tight
+from .utilization import check_beside, decide_utilization
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def build(
     parts = _parts(task, gpus, shape, parallel, weights, features)
     # Graphs that the release does not set aside, and what it does not see, come on top of the budget.
     outside = max(part.uncharged + max(0, part.graphs - (part.estimate or 0)) for part in parts)
-    utilization, warnings = decide_utilization(settings, task, gpus, share, outside)
+    utilization = decide_utilization(settings, task, gpus, share, outside, unseen_group_bytes(shape))
     explicit = task.user.get("kv-cache-memory-bytes")
     if explicit is not None:
         settings.take("kv-cache-memory-bytes")
@@ -185,7 +187,8 @@ def build(
         wiring=wiring,
         explicit=explicit,
     )
-    engine.warnings += warnings + tight(gpus, utilization) + wiring.warnings + feature_warnings(task, features)
+    engine.warnings += check_beside(task, gpus, engine.ranks, utilization, outside)
+    engine.warnings += wiring.warnings + feature_warnings(task, features)
     engine.warnings += block_warnings(task, smallest) + kv_warnings(shape.kv_dtype, smallest, variant.narrow)
     return engine
 
@@ -219,7 +222,8 @@ def _parts(
     out = []
     for stage in range(parallel.pipeline):
         held = rank_bytes(weights, task.model, shape, stage)
-        held -= min(held, features.offload)
+        if features.offload:
+            held -= min(movable_bytes(held, task.model, shape, stage), features.offload)
         out.append(rank_parts(held, task.model, shape, stage))
     if any(entry.deployment == task.name for entry in task.request.measured):
         measured = last_start(task, fingerprint(task, shape, gpus, weights))

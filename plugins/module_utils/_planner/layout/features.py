@@ -59,7 +59,8 @@ def decide_features(settings: Settings, task: Task, pipeline: int) -> Features:
     chunked = bool(settings.decide("enable-chunked-prefill", *_chunked(task, pooling), "default"))
     prefix = bool(settings.decide("enable-prefix-caching", *_prefix(task, pooling), "default"))
     overlapped = bool(user.get("async-scheduling", _overlapped(task, pooling, speculative, pipeline)))
-    offload = user.get("cpu-offload-gb") or 0
+    # With cpu-offload-params only some of the weights go, how many is not known: none are counted as gone.
+    offload = 0 if user.get("cpu-offload-params") else user.get("cpu-offload-gb") or 0
     swap = user.get("kv-offloading-size") or 0
     return Features(
         pooling=pooling,
@@ -156,6 +157,11 @@ def feature_warnings(task: Task, features: Features) -> list[str]:
     if features.offload:
         text = "cpu-offload-gb moves weights over the bus for every token; expect a small part of the speed."
         out.append(warning("plan.cpu_offload", text))
+    if (features.offload or features.swap) and task.request.host.memory_bytes is None:
+        text = (
+            "whether the host's memory holds what is moved there was not checked: the request has no host.memory_bytes."
+        )
+        out.append(warning("plan.host_memory_unknown", text))
     if task.user.get("enable-lora"):
         text = (
             "The memory of LoRA adapters is an estimate: max-loras times the largest adapter that max-lora-rank allows."

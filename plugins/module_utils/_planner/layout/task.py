@@ -14,6 +14,7 @@ from .. import releases
 from ..arguments.architectures import check_architecture, use
 from ..arguments.environment import lint_env
 from ..arguments.lint import lint
+from ..memory.weights_check import given_warnings
 from ..model.info import ModelInfo, read_model
 from ..model.naming import name_warnings
 from ..request import Deployment, Request
@@ -68,6 +69,7 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     model = read_model(deployment.model.config, version)
     check_format(model, deployment.model, user, version)
     remarks += name_warnings(deployment.model.id, model.quantization)
+    remarks += given_warnings(deployment.model, model, version)
     if use(deployment.model.config, version) not in ("embed", "classify"):
         remarks += serving_warnings(user, model, deployment.model.id, version)
     task = Task(
