@@ -177,3 +177,52 @@ def test_a_model_without_a_longest_context_gets_what_vllm_takes_then() -> None:
     assert _one(_on_cpu(request))["settings"]["max-model-len"] == 2048
     request["deployments"][0]["workload"] = {"max_model_len": 9000}
     assert _one(request)["settings"]["max-model-len"] == 9000
+
+
+@pytest.mark.parametrize(
+    ("share", "free", "version", "planned"),
+    [
+        # Of 59 GiB that are free CUDA's context takes half a one before vLLM compares them with 0.745 of 79.19.
+        (0.745, 59 * GIB, "0.32.0", False),
+        (0.73, 59 * GIB, "0.32.0", True),
+        (1.0, None, "0.32.0", False),
+        (1.0, None, "0.9.1", False),
+        (0.98, None, "0.32.0", True),
+        # Until 0.9.0 the share pays for what others hold, and nothing is compared.
+        (0.745, 59 * GIB, "0.9.0.1", True),
+        (0.9, 59 * GIB, "0.8.5.post1", True),
+    ],
+)
+def test_a_share_set_by_hand_is_what_the_engine_finds_free(
+    share: float, free: int | None, version: str, planned: bool
+) -> None:
+    arguments = {"gpu-memory-utilization": share, "enforce-eager": True}
+    request = _request("Qwen--Qwen3-8B", "h100", version=version, free=free, engine_args=arguments)
+    if planned:
+        assert _one(request)["memory"]["headroom_bytes"] >= 0
+        return
+    error = _error(request)
+    assert error["code"] == "plan.free_memory"
+    assert error["needed_bytes"] > error["available_bytes"]
+    # What it says would do does.
+    (offered,) = (text.split()[3] for text in error["remedies"] if text.startswith("Set gpu-memory-utilization"))
+    arguments["gpu-memory-utilization"] = float(offered)
+    assert _one(request)["memory"]["headroom_bytes"] >= 0
+
+
+@pytest.mark.parametrize(("card", "version"), [("l4", "0.20.2"), ("t4", "0.15.1")])
+def test_a_share_set_by_hand_leaves_room_for_what_ranks_hold_beside_it(card: str, version: str) -> None:
+    request = _request("Qwen--Qwen3-8B", card, 8, version, engine_args={"gpu-memory-utilization": 0.95})
+    request["deployments"][0]["engine_args"]["tensor-parallel-size"] = 8
+    error = _error(request)
+    assert error["code"] == "plan.free_memory"
+    assert error["needed_bytes"] > error["available_bytes"]
+    del request["deployments"][0]["engine_args"]["gpu-memory-utilization"]
+    assert _one(request)["memory"]["headroom_bytes"] >= 0
+
+
+def test_a_share_of_an_old_release_that_leaves_too_little_is_told() -> None:
+    request = _request("Qwen--Qwen3-8B", "4090", version="0.8.5.post1", engine_args={"gpu-memory-utilization": 1.0})
+    instance = _one(request)
+    assert instance["memory"]["headroom_bytes"] < 0
+    assert any(text.startswith("[plan.tight_utilization]") for text in instance["warnings"])

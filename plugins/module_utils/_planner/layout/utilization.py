@@ -7,36 +7,42 @@
 
 from __future__ import annotations
 
-from math import floor
+from math import ceil, floor
 from typing import Sequence
 
 from .. import releases
 from ..errors import PlanError, warning
+from ..memory.accounting import Memory
 from ..memory.cards import context_bytes
 from ..request import Gpu
 from ..settings import Settings
 from .task import Task
 
 GIB = 2**30
+_LOOKS_SINCE = (0, 9, 1)  # the first release that refuses to start where less is free than its share
 DISPLAY_BYTES = 2**29  # what a desktop may yet take on a card that drives a display
 
 
 def largest_share(gpu: Gpu, share: float, outside: int) -> float:
     """Of the whole card: what is free of it, or of that ``share``, less what the engine holds beside its budget."""
-    left = gpu.free_bytes * share - context_bytes(gpu) - outside - (DISPLAY_BYTES if gpu.display else 0)
+    left = (gpu.free_bytes - (DISPLAY_BYTES if gpu.display else 0)) * share - context_bytes(gpu) - outside
     return left / gpu.usable_bytes
 
 
 def decide_utilization(
-    settings: Settings, task: Task, gpus: Sequence[Gpu], share: float, outside: int
-) -> tuple[float, list[str]]:
-    """``share`` is the part of what is free that the deployment may have, ``outside`` bytes beside the budget."""
+    settings: Settings, task: Task, gpus: Sequence[Gpu], share: float, outside: int, early: int
+) -> float:
+    """``share`` is the part of what is free that the deployment may have, ``outside`` bytes beside the budget.
+
+    ``early`` bytes of those are taken before the engine looks at what is free, beside CUDA's context. Raises PlanError
+    ``plan.free_memory`` where the user's share is more than the engine will find then.
+    """
     default = releases.default_utilization(task.version)
     if "gpu-memory-utilization" in settings.user:
-        return _given(settings, gpus)
+        return _given(settings, task, gpus, outside, early)
     largest = min(largest_share(gpu, share, outside) for gpu in gpus)
     if share >= 1 and largest >= default:
-        return float(settings.decide("gpu-memory-utilization", default, "vLLM's default.", "default")), []
+        return float(settings.decide("gpu-memory-utilization", default, "vLLM's default.", "default"))
     value = (
         min(default, max(0.01, floor(largest * 100) / 100)) if share >= 1 else max(0.01, floor(largest * 1000) / 1000)
     )
@@ -46,34 +52,54 @@ def decide_utilization(
         reason = "The card drives a display, or others hold part of it: what is free, rounded down."
     else:
         reason = "Others hold part of the card: what is free, rounded down."
-    return float(settings.decide("gpu-memory-utilization", value, reason)), []
+    return float(settings.decide("gpu-memory-utilization", value, reason))
 
 
-def _given(settings: Settings, gpus: Sequence[Gpu]) -> tuple[float, list[str]]:
+def _given(settings: Settings, task: Task, gpus: Sequence[Gpu], outside: int, early: int) -> float:
     value = float(settings.take("gpu-memory-utilization"))
-    tightest = min(gpus, key=lambda gpu: gpu.free_bytes - gpu.usable_bytes * value)
-    wanted = tightest.usable_bytes * value
-    if wanted > tightest.free_bytes:
-        largest = floor(largest_share(tightest, 1.0, 0) * 100) / 100
+    tightest = min(gpus, key=lambda gpu: gpu.free_bytes - gpu.usable_bytes * value - context_bytes(gpu))
+    before = context_bytes(tightest) + early
+    wanted = ceil(tightest.usable_bytes * value)
+    if task.version >= _LOOKS_SINCE and wanted > tightest.free_bytes - before:
         raise PlanError(
             "plan.free_memory",
-            "gpu-memory-utilization %s wants %.2f GiB of GPU %d, of which %.2f GiB are free."
-            % (value, wanted / GIB, tightest.index, tightest.free_bytes / GIB),
-            ("Set gpu-memory-utilization to %.2f or less." % max(0.01, largest), "Free the GPU."),
-            int(wanted),
+            "gpu-memory-utilization %s wants %.2f GiB of GPU %d, of which %.2f GiB are free; CUDA itself takes about "
+            "%.2f of them before vLLM looks."
+            % (value, wanted / GIB, tightest.index, tightest.free_bytes / GIB, before / GIB),
+            (_lower(tightest, outside), "Free the GPU."),
+            wanted + before,
             tightest.free_bytes,
         )
-    return value, []
+    return value
 
 
-def tight(gpus: Sequence[Gpu], utilization: float) -> list[str]:
-    """A warning where the share leaves less than CUDA itself takes on a card that nobody else uses."""
-    for gpu in gpus:
-        context = context_bytes(gpu)
-        left = gpu.free_bytes - gpu.usable_bytes * utilization
-        if left < context and gpu.free_bytes >= gpu.usable_bytes - context // 2:
-            text = (
-                "gpu-memory-utilization %s leaves %.2f GiB of GPU %d; CUDA itself takes about %.2f before vLLM looks."
-            )
-            return [warning("plan.tight_utilization", text % (utilization, left / GIB, gpu.index, context / GIB))]
-    return []
+def _lower(gpu: Gpu, outside: int) -> str:
+    largest = floor(largest_share(gpu, 1.0, outside) * 100) / 100
+    return "Set gpu-memory-utilization to %.2f or less, or leave it out." % max(0.01, largest)
+
+
+def check_beside(
+    task: Task, gpus: Sequence[Gpu], ranks: Sequence[Memory], utilization: float, outside: int
+) -> list[str]:
+    """A share that the user set must leave room for what the engine takes beside it.
+
+    Raises PlanError ``plan.free_memory``; of releases that charge the share with it, a warning.
+    """
+    if "gpu-memory-utilization" not in task.user or "kv-cache-memory-bytes" in task.user:
+        return []
+    gpu, rank = min(zip(gpus, ranks), key=lambda entry: entry[1].headroom)
+    if rank.headroom >= 0 or rank.kv_available < 0:
+        return []
+    text = (
+        "gpu-memory-utilization %s is %.2f GiB of GPU %d, of which %.2f GiB are free; CUDA's context, graphs and "
+        "libraries take %.2f more than that leaves."
+    ) % (utilization, rank.budget / GIB, gpu.index, gpu.free_bytes / GIB, -rank.headroom / GIB)
+    if task.version < _LOOKS_SINCE:
+        return [warning("plan.tight_utilization", text)]
+    raise PlanError(
+        "plan.free_memory",
+        text,
+        (_lower(gpu, outside), "Free the GPU."),
+        gpu.free_bytes - rank.headroom,
+        gpu.free_bytes,
+    )
