@@ -191,7 +191,7 @@ def test_deployments_get_different_gpus(gpu_request: dict[str, Any]) -> None:
     gpu_request["deployments"] = [
         {"name": "a", "model": model},
         {"name": "b", "model": model, "gpus": {"uuids": ["GPU-0"]}},
-        {"name": "c", "model": model},
+        {"name": "c", "model": model, "gpus": {"share": 1.0}},
     ]
     answer = plan(gpu_request)
     assert {entry["name"]: entry["gpu_uuids"] for entry in answer["instances"]} == {"a": ["GPU-1"], "b": ["GPU-0"]}

@@ -36,6 +36,7 @@ def plan_on_gpus(task: Task, resources: Resources, share: float = 1.0, pending: 
     engine = _search(task, resources, quantized, share, pending)
     if share < 1:
         settle(engine)
+        _tell_neighbours(engine, resources)
     check_explicit(engine)
     length = decide_length(engine)
     if not engine.features.pooling:
@@ -45,6 +46,15 @@ def plan_on_gpus(task: Task, resources: Resources, share: float = 1.0, pending: 
     resources.take_memory(moved)
     resources.take_gpus(engine.gpus, task.name, share)
     return answer(engine, length, quantized)
+
+
+def _tell_neighbours(engine: Engine, resources: Resources) -> None:
+    names = resources.neighbours(engine.task.deployment, engine.gpus)
+    if names:
+        shown = " and ".join("'%s'" % name for name in names)
+        for decision in engine.settings.decisions:
+            if decision["setting"] == "gpu-memory-utilization":
+                decision["reason"] += " It shares GPU %d with %s." % (engine.gpus[0].index, shown)
 
 
 def _check_host(task: Task) -> None:

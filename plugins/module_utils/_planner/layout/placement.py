@@ -25,9 +25,33 @@ class Resources:
         self._given: dict[int, float] = {}
         self._owners: dict[int, list[str]] = {}
         self._table = joined(request.links)
-        self._kept = {uuid: entry.name for entry in request.deployments for uuid in entry.kept_uuids}
+        self.refused: set[str] = set()  # names of deployments for which their cards have no room
+        self._pins: dict[str, tuple[Gpu, int]] = {}
+        self._kept: dict[str, set[str]] = {}
+        for entry in request.deployments:
+            for uuid in entry.kept_uuids:
+                self._kept.setdefault(uuid, set()).add(entry.name)
         memory = request.host.memory_bytes
         self.memory_bytes = None if memory is None else memory - CPU_SYSTEM_BYTES
+
+    @property
+    def gpus(self) -> Sequence[Gpu]:
+        return self._request.gpus
+
+    def fresh(self) -> Resources:
+        """The same host, with nothing given away."""
+        return Resources(self._request)
+
+    def pin(self, name: str, gpu: Gpu, need: int) -> None:
+        """Let ``name`` have ``need`` bytes of ``gpu``, as if it had named the card."""
+        self._pins[name] = gpu, need
+
+    def pinned_bytes(self, name: str) -> int | None:
+        return self._pins[name][1] if name in self._pins else None
+
+    def settled(self, deployment: Deployment) -> bool:
+        """Whether it is known which GPUs ``deployment`` gets."""
+        return deployment.gpus.named or deployment.name in self._pins
 
     def take_memory(self, size: int) -> None:
         if self.memory_bytes is not None:
@@ -42,8 +66,8 @@ class Resources:
         share = deployment.gpus.share or 1.0
 
         def rank(gpu: Gpu) -> tuple[int, bool, bool, int]:
-            holder = self._kept.get(gpu.uuid or "")
-            order = 1 if holder is None else 0 if holder == deployment.name else 2
+            holders = self._kept.get(gpu.uuid or "", ())
+            order = 1 if not holders else 0 if deployment.name in holders else 2
             return order, gpu.free_bytes < gpu.usable_bytes * (1 - _BUSY), gpu.display, gpu.index
 
         room = [gpu for gpu in self._request.gpus if self._given.get(gpu.index, 0.0) + share <= 1.0 + 1e-9]
@@ -71,8 +95,10 @@ class Resources:
         return best
 
     def named(self, deployment: Deployment) -> list[Gpu] | None:
-        """The GPUs that ``deployment`` names, or None where it leaves the choice."""
+        """The GPUs that ``deployment`` names or is pinned to, or None where the choice is left."""
         wish = deployment.gpus
+        if deployment.name in self._pins:
+            return [self._pins[deployment.name][0]]
         if not wish.named:
             return None
         found: list[Gpu] = []
@@ -88,6 +114,19 @@ class Resources:
                 raise PlanError("plan.gpu_taken", "Deployment '%s' names GPU %s twice." % (deployment.name, key))
             found.append(match)
         return found
+
+    def neighbours(self, deployment: Deployment, gpus: Sequence[Gpu]) -> list[str]:
+        """Other deployments that name or are pinned to one of ``gpus``, or have a part of it already, by name."""
+        found = {name for gpu in gpus for name in self.owners(gpu)}
+        for entry in self._request.deployments:
+            if self.settled(entry) and entry.name not in self.refused:
+                try:
+                    named = self.named(entry) or []
+                except PlanError:
+                    continue
+                if any(gpu in gpus for gpu in named):
+                    found.add(entry.name)
+        return sorted(found - {deployment.name})
 
     def owners(self, gpu: Gpu) -> list[str]:
         return self._owners.get(gpu.index, [])

@@ -23,6 +23,7 @@ from .utilization import DISPLAY_BYTES
 
 GIB = 2**30
 MARGIN_BYTES = 2**28  # between what is predicted and what a neighbour may count on
+_STEPS = 900  # shares are rounded down to a thousandth of the card
 EXPLICIT_SINCE = (0, 10, 2)  # kv-cache-memory-bytes
 _ALONE_BEFORE = (0, 9, 1)  # these releases charge an engine for what others hold of the card
 
@@ -48,7 +49,7 @@ def shares(tasks: Sequence[Task], resources: Resources) -> dict[str, float | Pla
 
 def _divide(gpu: Gpu, group: list[Task], resources: Resources, out: dict[str, float | PlanError]) -> None:
     """Split ``gpu`` among ``group``: what was said stands, the rest goes by need, first come first served."""
-    free = max(1, gpu.free_bytes - (DISPLAY_BYTES if gpu.display else 0))
+    free = shareable_bytes(gpu)
     said: dict[str, float] = {}
     needs: dict[str, int] = {}
     left = 1.0
@@ -59,7 +60,7 @@ def _divide(gpu: Gpu, group: list[Task], resources: Resources, out: dict[str, fl
         if task.version < _ALONE_BEFORE:
             out[task.name] = _old(task, gpu)
             continue
-        share = _said(task, gpu, free)
+        share = said_part(task, gpu, free)
         need = 0 if share is not None else _need(task, resources, out)
         if isinstance(out[task.name], PlanError):
             continue
@@ -85,7 +86,12 @@ def _store(parts: Mapping[str, float], out: dict[str, float | PlanError]) -> Non
         out[name] = min(known, part) if not isinstance(known, PlanError) else known
 
 
-def _said(task: Task, gpu: Gpu, free: int) -> float | None:
+def shareable_bytes(gpu: Gpu) -> int:
+    """What engines may divide among themselves."""
+    return max(1, gpu.free_bytes - (DISPLAY_BYTES if gpu.display else 0))
+
+
+def said_part(task: Task, gpu: Gpu, free: int) -> float | None:
     """The part that inventory or engine arguments give the task, None where they leave it open."""
     if task.deployment.gpus.share is not None:
         return task.deployment.gpus.share
@@ -95,6 +101,9 @@ def _said(task: Task, gpu: Gpu, free: int) -> float | None:
 
 def _need(task: Task, resources: Resources, out: dict[str, float | PlanError]) -> int:
     """Bytes of a GPU that the task's workload takes, its context and a margin included."""
+    pinned = resources.pinned_bytes(task.name)
+    if pinned is not None:
+        return pinned
     gpus = resources.named(task.deployment) or []
     try:
         parallel = layouts(task, read_quantized(task.model), len(gpus))[0]
@@ -106,15 +115,18 @@ def _need(task: Task, resources: Resources, out: dict[str, float | PlanError]) -
 
 
 def need_bytes(engine: Engine) -> int:
+    """Bytes of each of its GPUs with which the engine serves its workload beside others."""
     part = max(engine.parts, key=lambda entry: entry.weights + entry.activation)
     estimate = max(part.graphs, part.estimate or 0)
     fixed = part.weights + part.activation + part.non_torch + estimate + part.uncharged
-    return fixed + wanted_bytes(engine, True) + context_bytes(engine.gpus[0]) + MARGIN_BYTES
+    cache = wanted_bytes(engine, True) if engine.explicit is None else engine.explicit
+    gpu = engine.gpus[0]
+    return fixed + cache + context_bytes(gpu) + MARGIN_BYTES + gpu.usable_bytes // _STEPS
 
 
 def settle(engine: Engine) -> None:
     """Give an engine that shares its GPUs a cache of fixed size, so that it does not matter which starts first."""
-    if "kv-cache-memory-bytes" in engine.task.user:
+    if engine.explicit is not None:
         return
     if engine.task.version < EXPLICIT_SINCE:
         text = "vLLM %s sizes its cache by what is free when it starts: start the engines of a GPU one after another."
