@@ -124,8 +124,8 @@ VERSIONS = {
 LEFT_OUT = {
     "71": "eight ranks of data parallelism, refused: its needed bytes and estimated length are a golden value instead",
     "72": "two unlike cards with a hand-made division of the layers",
-    "73": "the engine before V1, which no supported release has",
-    "74": "the engine before V1, which no supported release has",
+    "73": "the older engine (V0), which supported releases before 0.11 still have and whose memory is not counted here",
+    "74": "as the line above",
     "75": "a development build of 0.7, before the oldest supported release",
     "77": "a development build; the length is not stated",
     "88": "three ranks of data parallelism, of which the line states neither weights nor lanes",

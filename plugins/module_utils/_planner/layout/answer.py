@@ -13,6 +13,7 @@ from ..errors import warning
 from ..kv import cache as kv_cache
 from .builds import check_driver
 from .engine import Engine
+from .old_engine import old_engine_warnings
 from .parallel import obstacles
 from .quantized import Quantized
 
@@ -45,6 +46,7 @@ def answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str
         text = "The model has %s: slower kernels are used. enable-expert-parallel: true avoids it." % obstacle.text
         engine.warnings.append(warning("plan.slow_kernels", text))
     engine.warnings += check_driver(task, engine.gpus)
+    engine.warnings += old_engine_warnings(task, engine.shape, engine.features.pooling)
     _note_defaults(engine, cache.block_size)
     first = engine.ranks[0]
     engine.settings.add_reason("gpu-memory-utilization", first.explained())
@@ -57,9 +59,10 @@ def answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str
         "gpu_uuids": [gpu.uuid for gpu in engine.gpus if gpu.uuid],
         "gpu_indices": [gpu.index for gpu in engine.gpus],
         "memory": first.as_dict(),
+        "driver_shows_bytes": first.shown,
         "kv": kv,
         "ranks": [
-            {**rank.as_dict(), "gpu_index": gpu.index}
+            {**rank.as_dict(), "driver_shows_bytes": rank.shown, "gpu_index": gpu.index}
             for gpu, rank in zip(engine.gpus[1:], engine.ranks[1:])
             if rank.as_dict() != first.as_dict()
         ],

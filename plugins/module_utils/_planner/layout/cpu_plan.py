@@ -66,6 +66,8 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
     pool_bytes = max(one, min(wanted, spare))
     if "kv-cache-memory-bytes" in task.user:
         pool_bytes = settings.take("kv-cache-memory-bytes")
+    if "num-gpu-blocks-override" in task.user:
+        pool_bytes = task.user["num-gpu-blocks-override"] * layout.block_bytes
     total = weights.total + process + pool_bytes
     if total > free:
         raise PlanError(
@@ -101,6 +103,7 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
         "gpu_uuids": [],
         "gpu_indices": [],
         "memory": memory.as_dict(),
+        "driver_shows_bytes": None,
         "kv": kv_dict(layout, kv_cache.pool(layout, pool_bytes, length, shape)),
         "ranks": [],
         "env": {},

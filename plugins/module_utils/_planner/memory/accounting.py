@@ -55,7 +55,6 @@ class Memory:
             "cuda_graph_bytes": self.graphs,
             "kv_available_bytes": self.kv_available,
             "headroom_bytes": self.headroom,
-            "driver_shows_bytes": self.shown,
         }
 
     @property
