@@ -210,15 +210,33 @@ def test_a_share_set_by_hand_is_what_the_engine_finds_free(
     assert _one(request)["memory"]["headroom_bytes"] >= 0
 
 
-@pytest.mark.parametrize(("card", "version"), [("l4", "0.20.2"), ("t4", "0.15.1")])
+def _spread(card: str, count: int, version: str, share: float) -> dict[str, Any]:
+    request = _request("Qwen--Qwen3-8B", card, count, version, engine_args={"gpu-memory-utilization": share})
+    request["deployments"][0]["engine_args"]["tensor-parallel-size"] = count
+    return request
+
+
+@pytest.mark.parametrize(("card", "version"), [("h100", "0.15.1"), ("t4", "0.15.1")])
 def test_a_share_set_by_hand_leaves_room_for_what_ranks_hold_beside_it(card: str, version: str) -> None:
-    request = _request("Qwen--Qwen3-8B", card, 8, version, engine_args={"gpu-memory-utilization": 0.95})
-    request["deployments"][0]["engine_args"]["tensor-parallel-size"] = 8
+    request = _spread(card, 8, version, 0.97)
     error = _error(request)
     assert error["code"] == "plan.free_memory"
     assert error["needed_bytes"] > error["available_bytes"]
     del request["deployments"][0]["engine_args"]["gpu-memory-utilization"]
     assert _one(request)["memory"]["headroom_bytes"] >= 0
+
+
+def test_what_was_not_measured_of_the_ranks_warns_and_does_not_refuse() -> None:
+    """The group of ranks on cards without NVLink is a guess: eight 4090 at 0.9 are an ordinary host."""
+    request = _spread("4090", 8, "0.14.1", 0.9)
+    instance = _one(request)
+    assert instance["memory"]["headroom_bytes"] < 0
+    assert any(text.startswith("[plan.tight_utilization]") for text in instance["warnings"])
+    del request["deployments"][0]["engine_args"]["gpu-memory-utilization"]
+    instance = _one(request)
+    assert instance["memory"]["headroom_bytes"] >= 0
+    (reason,) = (entry["reason"] for entry in instance["decisions"] if entry["setting"] == "gpu-memory-utilization")
+    assert "Others" not in reason
 
 
 def test_a_share_of_an_old_release_that_leaves_too_little_is_told() -> None:

@@ -12,7 +12,6 @@ from typing import Any, Sequence
 
 from ..kv import cache as kv_cache
 from ..memory.accounting import Memory, Parts, gpu_memory, rank_parts
-from ..memory.libraries import unseen_group_bytes
 from ..memory.weights import Weights, rank_bytes, stored
 from ..memory.weights_check import movable_bytes
 from ..request import Gpu, GpuWish
@@ -167,7 +166,7 @@ def build(
     parts = _parts(task, gpus, shape, parallel, weights, features)
     # Graphs that the release does not set aside, and what it does not see, come on top of the budget.
     outside = max(part.uncharged + max(0, part.graphs - (part.estimate or 0)) for part in parts)
-    utilization = decide_utilization(settings, task, gpus, share, outside, unseen_group_bytes(shape))
+    utilization = decide_utilization(settings, task, gpus, share, outside, shape)
     explicit = task.user.get("kv-cache-memory-bytes")
     if explicit is not None:
         settings.take("kv-cache-memory-bytes")
@@ -187,7 +186,7 @@ def build(
         wiring=wiring,
         explicit=explicit,
     )
-    engine.warnings += check_beside(task, gpus, engine.ranks, utilization, outside)
+    engine.warnings += check_beside(task, gpus, engine.ranks, shape, utilization, outside)
     engine.warnings += wiring.warnings + feature_warnings(task, features)
     engine.warnings += block_warnings(task, smallest) + kv_warnings(shape.kv_dtype, smallest, variant.narrow)
     return engine
