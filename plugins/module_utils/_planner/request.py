@@ -321,7 +321,8 @@ def _deployment(raw: Any, path: str, placement: Mapping[str, tuple[str, ...]]) -
 
 def _env(raw: Any, path: str) -> dict[str, str]:
     # Only the text of a variable is read; what else an inventory may hold is the business of who writes the file.
-    return {key: entry for key, entry in values.mapping(raw or {}, path, (), None).items() if isinstance(entry, str)}
+    entries = values.mapping({} if raw is None else raw, path, (), None)
+    return {key: entry for key, entry in entries.items() if isinstance(entry, str)}
 
 
 def _uuids(data: Mapping[str, Any], prefix: str) -> tuple[str, ...]:
@@ -378,14 +379,14 @@ def _tensors(raw: Any, path: str) -> tuple[tuple[str, str, tuple[int, ...]], ...
             dtype, shape = entry["dtype"], entry["shape"]
         except (TypeError, KeyError, IndexError):
             dtype = shape = None
-        if type(dtype) is not str or type(shape) is not list or len(entry) > 3 or not _plain_shape(shape):
+        if dtype.__class__ is not str or shape.__class__ is not list or len(entry) > 3 or not _plain_shape(shape):
             dtype, shape = _strict_header(entry, "%s['%s']" % (path, values.shown(name)))
         out.append((str(name), dtype, tuple(shape)))
     return tuple(out)
 
 
 def _plain_shape(shape: list[Any]) -> bool:
-    whole = len(shape) <= 16 and all(type(size) is int and 0 <= size <= _MAX_SIDE for size in shape)
+    whole = len(shape) <= 16 and all(size.__class__ is int and 0 <= size <= _MAX_SIDE for size in shape)
     return whole and int(prod(shape)) <= _MAX_SIZE
 
 

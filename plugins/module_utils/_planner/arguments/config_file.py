@@ -30,7 +30,7 @@ def config_file(settings: Mapping[str, Any], version: str) -> dict[str, Any]:
     """
     release, _warning = releases.resolve(version)
     out: dict[str, Any] = {}
-    for name, value in _nested(settings).items():
+    for name, value in nested(settings).items():
         kind = kind_of(name, release) or ""
         if kind == "flag" and value is False:
             out["no-" + name] = True
@@ -65,7 +65,7 @@ def check_file(settings: Mapping[str, Any], version: tuple[int, ...]) -> None:
             )
 
 
-def _nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     """``settings`` with every dotted name put into the mapping that it is a part of."""
     out: dict[str, Any] = {name: value for name, value in settings.items() if "." not in name}
     for dotted, value in settings.items():

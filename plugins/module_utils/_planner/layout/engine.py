@@ -24,6 +24,7 @@ from .features import Features, decide_features, feature_warnings
 from .kv_dtype import block_warnings, decide_block_size, decide_kv_dtype, kv_warnings
 from .links import Wiring, decide_wiring
 from .measured import corrected, fingerprint, last_start
+from .overrides import hybrid_manager, overriding_blocks
 from .parallel import Parallel
 from .task import Task
 from .utilization import check_beside, decide_utilization
@@ -150,7 +151,7 @@ def build(
         eager=batch.eager,
         prefix_caching=features.prefix_caching,
         async_scheduling=features.async_scheduling,
-        hybrid_manager=not task.user.get("disable-hybrid-kv-cache-manager", False),
+        hybrid_manager=hybrid_manager(task.user, task.version),
         quantization=task.user.get("quantization"),
         speculative_tokens=features.speculative_tokens,
         gpu=smallest,
@@ -170,6 +171,10 @@ def build(
     explicit = task.user.get("kv-cache-memory-bytes")
     if explicit is not None:
         settings.take("kv-cache-memory-bytes")
+    ranks = _ranks(gpus, parallel, utilization, parts, shape, explicit)
+    blocks = overriding_blocks(task.user, caches, ranks)
+    if blocks is not None:
+        ranks = _ranks(gpus, parallel, utilization, parts, shape, blocks)
     engine = Engine(
         task=task,
         gpus=gpus,
@@ -181,7 +186,7 @@ def build(
         weights=weights,
         parts=parts,
         caches=caches,
-        ranks=_ranks(gpus, parallel, utilization, parts, shape, explicit),
+        ranks=ranks,
         utilization=utilization,
         wiring=wiring,
         explicit=explicit,

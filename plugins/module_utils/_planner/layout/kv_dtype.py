@@ -44,7 +44,8 @@ def decide_kv_dtype(settings: Settings, task: Task, gpu: Gpu | None, narrow: boo
 
 def may_narrow(task: Task, gpu: Gpu) -> bool:
     """Whether the plan may take fp8 of its own accord: the user left it open and the card has kernels for it."""
-    if "kv-cache-dtype" in task.user or "kv-cache-memory-bytes" in task.user or task.model.multimodal:
+    fixed = ("kv-cache-dtype", "kv-cache-memory-bytes", "num-gpu-blocks-override")
+    if any(name in task.user for name in fixed) or task.model.multimodal:
         return False
     if task.version < (0, 11, 1) or gpu.capability is None or gpu.capability < (8, 0):
         return False

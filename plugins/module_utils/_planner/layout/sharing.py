@@ -126,7 +126,7 @@ def need_bytes(engine: Engine) -> int:
 
 def settle(engine: Engine) -> None:
     """Give an engine that shares its GPUs a cache of fixed size, so that it does not matter which starts first."""
-    if engine.explicit is not None:
+    if engine.explicit is not None or "num-gpu-blocks-override" in engine.task.user:
         return
     if engine.task.version < EXPLICIT_SINCE:
         text = "vLLM %s sizes its cache by what is free when it starts: start the engines of a GPU one after another."

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping
 
 from .. import releases
@@ -19,6 +19,7 @@ from ..model.info import ModelInfo, read_model
 from ..model.naming import name_warnings
 from ..request import Deployment, Request
 from .formats import check_format
+from .overrides import effective_config, uncounted_warnings, without_windows
 from .serving import serving_warnings
 
 
@@ -51,7 +52,7 @@ class Task:
 
         Whoever sets the context or the memory among the engine arguments has them as they are.
         """
-        by_hand = ("max-model-len", "kv-cache-memory-bytes", "gpu-memory-utilization")
+        by_hand = ("max-model-len", "kv-cache-memory-bytes", "gpu-memory-utilization", "num-gpu-blocks-override")
         return self.deployment.max_model_len is not None and not any(name in self.user for name in by_hand)
 
     @property
@@ -65,8 +66,12 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
     version, warning = releases.resolve(text)
     user, remarks = lint(deployment.engine_args, version)
     remarks += lint_env(deployment.env, version)
+    config = effective_config(deployment.model.config, user)
+    if config is not deployment.model.config:
+        deployment = replace(deployment, model=replace(deployment.model, config=config))
     remarks += check_architecture(deployment.model.config, version, user)
-    model = read_model(deployment.model.config, version)
+    model = without_windows(read_model(deployment.model.config, version), user)
+    remarks += uncounted_warnings(user)
     check_format(model, deployment.model, user, version)
     remarks += name_warnings(deployment.model.id, model.quantization)
     remarks += given_warnings(deployment.model, model, version)
