@@ -24,7 +24,7 @@ def test_a_lock_names_sums_and_no_addresses(path: Path) -> None:
     assert not re.search(
         r"(^|\s)(/|\.\.?/|-[a-z-]+ )", re.sub(r"^#.*$", "", text, flags=re.M).replace("--hash", "hash")
     )
-    assert lock.installed_bytes > 10_000_000
+    assert lock.installed_bytes > 100_000
     assert re.search(r"^# built-from-source: none$", text, re.M), "nothing may be built on a host"
     for pin in re.split(r"\n(?=\S)", text):
         if not pin.startswith("#"):
