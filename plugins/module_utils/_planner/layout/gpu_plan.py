@@ -16,7 +16,16 @@ from .candidates import candidates
 from .engine import Engine, Variant, build
 from .features import check_host_memory, host_bytes
 from .kv_dtype import may_narrow
-from .length import check_asked, check_explicit, decide_length, does_not_fit, fitness, wanted_bytes
+from .length import (
+    check_asked,
+    check_explicit,
+    decide_length,
+    does_not_fit,
+    fitness,
+    holds_all,
+    wanted_bytes,
+    worth,
+)
 from .parallel import Parallel
 from .placement import Resources
 from .quantized import Quantized, read_quantized
@@ -74,11 +83,20 @@ def _search(task: Task, resources: Resources, quantized: Quantized | None, share
     errors: list[PlanError] = []
     tried = list(candidates(task, resources, quantized, pending, errors))
     asked = "pipeline-parallel-size" in task.user
+    found: list[Engine] = []
     for staged in (False, True):
         group = [entry for entry in tried if (entry[1].pipeline > 1 and not asked) is staged]
+        # A host whose cards hold a little more must not get less: what only just fits does not displace stages.
+        if found and len(found[0].gpus) > 1:
+            group = [entry for entry in group if len(entry[0]) == len(found[0].gpus)]
+        elif found:
+            break
         engine = _best(task, group, share, errors)
-        if engine is not None:
+        if engine is not None and holds_all(engine):
             return engine
+        found += [] if engine is None else [engine]
+    if found:
+        return max(found, key=worth)
     raise _worst(errors)
 
 

@@ -38,8 +38,10 @@ def check_asked(task: Task) -> list[str]:
     limit, asked = task.model.max_model_len, task.asked_length
     if asked is None:
         return []
-    check_length(asked, limit, beyond(task))
-    if limit is None or asked <= limit:
+    # hf-overrides and rope-scaling may change what the model says.
+    changed = bool(task.user.get("hf-overrides")) or bool(task.user.get("rope-scaling"))
+    check_length(asked, limit, changed or beyond(task))
+    if limit is None or asked <= limit or changed:
         return []
     text = "A context of %d tokens, and the model was made for %d: what it says beyond may be nonsense."
     return [warning("plan.context_beyond_model", text % (asked, limit))]
@@ -67,6 +69,20 @@ def fitness(engine: Engine) -> int:
         return 0
     _cache, pool = engine.pool(asked)
     return 0 if pool.max_concurrency * engine.parallel.data >= task.concurrency else 1
+
+
+def holds_all(engine: Engine) -> bool:
+    """Whether nothing is missing: the workload, or the longest context where none was asked for."""
+    if engine.task.asked_length is not None:
+        return fitness(engine) == 0
+    return engine.longest(ceiling(engine)) >= ceiling(engine)
+
+
+def worth(engine: Engine) -> tuple[int, int]:
+    """What an engine that does not hold all is compared by: its context, then the tokens of all its replicas."""
+    length = engine.longest(engine.task.asked_length or ceiling(engine))
+    _cache, pool = engine.pool(max(1, length))
+    return length, pool.tokens * engine.parallel.data
 
 
 def wanted_bytes(engine: Engine, whole: bool) -> int:
