@@ -119,6 +119,27 @@ def test_what_is_not_counted_is_named(told: dict[str, Any], named: bool) -> None
         assert next(iter(told)).partition(".")[0] in found[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "told"), [("openai--gpt-oss-20b", True), ("Qwen--Qwen3.5-27B", True), ("Qwen--Qwen3-8B", False)]
+)
+def test_a_block_size_that_vllm_may_change_is_said(name: str, told: bool) -> None:
+    warnings = _one(_request(name, "0.32.0", {"block-size": 16}))["warnings"]
+    assert any(text.startswith("[plan.block_size_raised]") for text in warnings) is told
+
+
+def test_variables_that_are_not_counted_are_named() -> None:
+    request = _request("Qwen--Qwen3-8B", "0.32.0", {})
+    request["deployments"][0]["env"] = {"VLLM_PP_LAYER_PARTITION": "30,6", "VLLM_LOGGING_LEVEL": "DEBUG"}
+    found = [text for text in _one(request)["warnings"] if text.startswith("[plan.not_counted]")]
+    assert "VLLM_PP_LAYER_PARTITION" in found[0]
+    assert "VLLM_LOGGING_LEVEL" not in found[0]
+
+
+def test_heads_must_divide_over_kv_heads() -> None:
+    request = _request("Qwen--Qwen3-8B", "0.32.0", {"hf-overrides": {"num_key_value_heads": 3}})
+    assert plan(request)["errors"][0]["code"] == "plan.unsupported_model"
+
+
 def test_a_number_of_blocks_is_the_cache_on_a_cpu(cpu_request: dict[str, Any]) -> None:
     cpu_request["deployments"][0]["engine_args"] = {"num-gpu-blocks-override": 40}
     assert _one(cpu_request)["kv"]["num_blocks"] == 40

@@ -24,7 +24,7 @@ _MAXIMUM = 2**50
 _MINIMA = dict.fromkeys(
     (
         "tensor-parallel-size", "pipeline-parallel-size", "data-parallel-size", "max-num-seqs", "block-size",
-        "num-gpu-blocks-override",
+        "num-gpu-blocks-override", "max-loras", "stream-interval",
     ),
     1,
 )  # fmt: skip

@@ -141,12 +141,21 @@ def _wants_sixteen(task: Task, gpu: Gpu) -> bool:
 
 
 def block_warnings(task: Task, gpu: Gpu) -> list[str]:
-    """An explicit block size is planned as it is, also where CUDA's kernels for latent attention take larger ones."""
+    """An explicit block size is planned as it is, also where vLLM takes larger ones of its own accord."""
     asked = task.user.get("block-size")
-    if asked is None or not task.model.is_mla or gpu.capability is None:
+    if asked is None or gpu.capability is None:
         return []
-    least = {9: 64, 10: 32}.get(gpu.capability[0], 16)
-    if asked % least == 0:
-        return []
-    text = "block-size %s is planned as it stands; on GPU %d vLLM may raise it to %d for its attention kernels."
-    return [warning("plan.block_size_raised", text % (asked, gpu.index, least))]
+    model = task.model
+    if any(cache.kind == "v4_window" for layer in model.distinct for cache in layer.extra):
+        text = "block-size %s: the kernels for this model take blocks of 256 tokens and nothing else."
+        return [warning("plan.block_size_raised", text % asked)] if asked != 256 else []
+    if model.is_mla:
+        least = {9: 64, 10: 32}.get(gpu.capability[0], 16)
+        if asked % least == 0:
+            return []
+        text = "block-size %s is planned as it stands; on GPU %d vLLM may raise it to %d for its attention kernels."
+        return [warning("plan.block_size_raised", text % (asked, gpu.index, least))]
+    if model.hybrid or any(layer.kind == "sliding" for layer in model.distinct):
+        text = "block-size %s is planned with kernels that take 32 tokens; vLLM may make other blocks on GPU %d."
+        return [warning("plan.block_size_raised", text % (asked, gpu.index))]
+    return []

@@ -27,6 +27,11 @@ _NOT_COUNTED = (
     "cpu-offload-params", "quantization-config", "worker-cls", "worker-extension-cls", "scheduler-cls",
     "additional-config", "kv-sharing-fast-prefill", "logits-processors",
 )  # fmt: skip
+# The same of variables in ``env``.
+_NOT_COUNTED_ENV = (
+    "VLLM_PP_LAYER_PARTITION", "VLLM_USE_V2_MODEL_RUNNER", "VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS",
+    "VLLM_FLASHINFER_WORKSPACE_BUFFER_SIZE",
+)  # fmt: skip
 _COUNTED_OF_COMPILATION = frozenset(("max_cudagraph_capture_size",))
 
 
@@ -72,13 +77,14 @@ def without_windows(model: ModelInfo, user: Mapping[str, Any]) -> ModelInfo:
     return replace(model, layers=tuple(made[id(layer)] for layer in model.layers), max_model_len=limit)
 
 
-def uncounted_warnings(user: Mapping[str, Any]) -> list[str]:
-    """A warning ``plan.not_counted`` that names the arguments whose effect on the memory the plan leaves out."""
+def uncounted_warnings(user: Mapping[str, Any], env: Mapping[str, str]) -> list[str]:
+    """A warning ``plan.not_counted`` that names arguments and variables whose effect on the memory is left out."""
     told = nested(user)
     names = [name for name in _NOT_COUNTED if told.get(name) not in (None, False, 0, "", "auto")]
     compilation = told.get("compilation-config")
     if isinstance(compilation, Mapping) and set(compilation) - _COUNTED_OF_COMPILATION:
         names.append("compilation-config")
+    names += [name for name in _NOT_COUNTED_ENV if env.get(name)]
     if not names:
         return []
     text = "what %s changes in the memory is not counted: leave room for it with gpu-memory-utilization."

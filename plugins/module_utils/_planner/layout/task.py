@@ -71,7 +71,7 @@ def prepare(request: Request, deployment: Deployment) -> tuple[Task, str | None]
         deployment = replace(deployment, model=replace(deployment.model, config=config))
     remarks += check_architecture(deployment.model.config, version, user)
     model = without_windows(read_model(deployment.model.config, version), user)
-    remarks += uncounted_warnings(user)
+    remarks += uncounted_warnings(user, deployment.env)
     check_format(model, deployment.model, user, version)
     remarks += name_warnings(deployment.model.id, model.quantization)
     remarks += given_warnings(deployment.model, model, version)

@@ -77,6 +77,12 @@ def attention(family: str, config: Mapping[str, Any], count: int) -> list[Layer]
     if family == "minicpm3":
         head_dim = number(config, "qk_nope_head_dim", 64) + number(config, "qk_rope_head_dim", 32)
         return [Layer("full", heads, head_dim, head_dim, heads=heads)] * count
+    if heads % max(1, kv_heads):
+        raise PlanError(
+            "plan.unsupported_model",
+            "The config has %d attention heads over %d KV heads, which do not divide; vLLM refuses it."
+            % (heads, kv_heads),
+        )
     window = _window(family, config)
     full = Layer("full", kv_heads, head_dim, head_dim, heads=heads)
     if not window:
