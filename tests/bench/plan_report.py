@@ -13,7 +13,7 @@ from tests.bench.plan_figures import Error, Figures, error, read_activation
 from tests.bench.plan_oracle import Answer
 from tests.bench.plan_peers import PUBLISHED
 from tests.bench.plan_predict import Prediction
-from tests.bench.plan_refusals import Outcome
+from tests.bench.plan_refusals import Outcome, by_class
 from tests.bench.plan_row_facts import GUESSED
 
 DOCS = Path(__file__).parents[2] / "docs" / "planner.md"
@@ -35,6 +35,8 @@ def summary(
         "peers": peers,
         "oracle differs": sorted({"%s: %s" % (a.row["model"], a.why) for a in oracle if a.why}),
         "refusals": ["%s, %s: %s" % (row.name, row.error, why) for row, why in refused.refused],
+        "refusals by class": by_class(refused),
+        "refused for another reason": ["%s, %s: %s" % (row.name, row.error, why) for row, why in refused.otherwise],
         "not refused": ["%s, %s" % (row.name, row.error) for row in refused.missed],
         "started but refused": ["%s: %s" % entry for entry in refused.wrong],
         "readings not planned": ["%s: %s" % (row.name, why) for row, why in figures.refused],
@@ -68,7 +70,8 @@ def _ours(figures: Figures, oracle: list[Answer], refused: Outcome) -> dict[str,
     for release in sorted({p.shape.version[:2] for p in figures.predictions if p.shape.version >= (0, 20)}):
         chosen = [p for p in figures.predictions if p.shape.version[:2] == release]
         out.update(_named("pool release %d.%d" % release, error((p.pool, p.observed_pool) for p in chosen)))
-    out["refusals"] = len(refused.refused) + len(refused.missed)
+    out["refusals"] = len(refused.refused) + len(refused.otherwise) + len(refused.missed)
+    out["refusals for another reason"] = len(refused.otherwise)
     out["refusals not refused"] = len(refused.missed)
     out["started ones"] = refused.planned + len(refused.wrong)
     out["started ones refused"] = len(refused.wrong)
@@ -112,6 +115,17 @@ def _peer(peer: str, figures: Figures, oracle: list[Answer], theirs: list[dict[s
     return out
 
 
+_LISTS = (
+    "oracle differs",
+    "refusals by class",
+    "refused for another reason",
+    "not refused",
+    "started but refused",
+    "readings not planned",
+    "left out",
+)
+
+
 def text(summary: dict[str, Any]) -> str:
     names = list(summary["ours"])
     peers = list(summary["peers"])
@@ -120,7 +134,7 @@ def text(summary: dict[str, Any]) -> str:
     for name in names:
         others = " ".join("%14s" % summary["peers"][peer].get(name, "-") for peer in peers)
         lines.append("%-*s %12s %s" % (width, name, summary["ours"][name], others))
-    for title in ("oracle differs", "not refused", "started but refused", "readings not planned", "left out"):
+    for title in _LISTS:
         lines.append("\n%s (%d)" % (title, len(summary[title])))
         lines += ["  " + entry for entry in summary[title]]
     lines.append("\npublished by others of themselves, not measured here")
@@ -181,6 +195,7 @@ _COUNTS = {
     "oracle rows that differ": "oracle rows",
     "models whose parameters differ": "models of the oracle",
     "refusals not refused": "refusals",
+    "refusals for another reason": "refusals",
     "started ones refused": "started ones",
 }
 _SHOWN = [
@@ -202,5 +217,6 @@ _SHOWN = [
     ("the same with weights from config.json: mean GiB", "pool with our weights others, mean GiB"),
     ("the same, release stated by the source: mean GiB", "pool others, release stated, mean GiB"),
     ("published refusals of vLLM that are planned", "refusals not refused"),
+    ("published refusals of vLLM that are refused for another reason", "refusals for another reason"),
     ("engines that started and are refused", "started ones refused"),
 ]

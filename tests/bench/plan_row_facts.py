@@ -118,7 +118,8 @@ VERSIONS = {
     "63": "0.27.1", "68": "0.27.1", "70": "0.29.0", "81": "0.19.1", "84": "0.11.0", "91": "0.11.0", "92": "0.11.0",
     "103": "0.21.0", "104": "0.21.0", "105": "0.21.0", "108": "0.28.0",
     "123": "0.17.1", "124": "0.17.1", "127": "0.19.1", "59": "0.10.2",
-    "119": "0.20.2", "r0": "0.11.0", "r5": "0.20.0", "r15": "0.11.0", "r16": "0.11.2", "r21": "0.10.2", "r38": "0.26.0",
+    "119": "0.20.2", "r0": "0.11.0", "r13": "0.22.0",
+    "r5": "0.20.0", "r15": "0.11.0", "r16": "0.11.2", "r21": "0.10.2", "r38": "0.26.0",
 }  # fmt: skip
 #: row -> why it cannot be compared
 LEFT_OUT = {
@@ -144,6 +145,7 @@ LEFT_OUT = {
     "r24": "a private vision model", "r25": "a private vision model",
     "r11": "the model is not named", "r14": "neither model nor card is named", "r43": "the model is not named",
     "r12": "one card in each of two hosts",
+    "r44": "a release before the oldest that is planned", "r47": "a release before the oldest that is planned",
     "r8": "adapters whose rank is not stated", "r20": "adapters whose rank is not stated",
 }  # fmt: skip
 #: row -> what else its source says, or its figures show: columns of the reading, "total_mib" for the size that the
@@ -180,6 +182,8 @@ SHOWN: dict[str, dict[str, Any]] = {
     "119": {"notes": "WSL"},
     # the command
     "128": {"args": {"mm-encoder-tp-mode": "data"}},
+    # the title has the release, its code the class LLM (whose batch is that of offline use) and its arguments
+    "r13": {"max_num_batched_tokens": "16384", "args": {"enable-expert-parallel": True, "block-size": 256}},
     # the application's configuration and source: eager, 4 requests, class LLM
     "r16": {"max_num_seqs": "4", "max_num_batched_tokens": "8192", "args": {"enforce-eager": True}},
     # the page: four images and no video, sleep mode (the allocator's log)

@@ -42,6 +42,7 @@ class Row:
     assumed: str = ""
     error: str = ""
     code: str = ""
+    arithmetic: bool = False  # a refusal whose card is not known: the cache is the log's own
 
 
 @cache
@@ -215,6 +216,7 @@ def _complete(row: Row, entry: dict[str, str], document: dict[str, Any]) -> None
             if row.error != "kv_too_small":
                 row.left_out = "the card is not named"
             # Without a card the refusal is one of arithmetic: so much cache, so long a request.
+            row.arithmetic = True
             args["kv-cache-memory-bytes"] = int(row.observed.get("available_gib", 0) * GIB)
     if "MIG" in card["name"]:
         card["mig"] = True

@@ -7,7 +7,22 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+# What moves a terminal's cursor, ends a line or turns the direction of writing; and words that no reader needs whole.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_LONG = re.compile(r"\S{161,}")
+
+
+def escaped(text: str) -> str:
+    """``text`` on one line: control characters as their escapes."""
+    return _CONTROL.sub(lambda found: ("\\x%02x" if found[0] < "\u0100" else "\\u%04x") % ord(found[0]), text)
+
+
+def clean(text: str) -> str:
+    """A message that may quote the request: on one line, its longest words cut."""
+    return _LONG.sub(lambda found: found[0][:157] + "...", escaped(text))
 
 
 class InvalidRequest(ValueError):
@@ -15,10 +30,13 @@ class InvalidRequest(ValueError):
 
     code = "plan.invalid_request"
 
+    def __init__(self, text: str) -> None:
+        super().__init__(clean(text))
+
 
 def warning(code: str, text: str) -> str:
     """A remark on a plan that stands, with its stable code in front."""
-    return "[%s] %s" % (code, text)
+    return "[%s] %s" % (code, clean(text))
 
 
 class PlanError(Exception):
@@ -38,8 +56,8 @@ class PlanError(Exception):
     ) -> None:
         super().__init__(code, message)
         self.code = code
-        self.message = message
-        self.remedies = tuple(remedies)
+        self.message = clean(message)
+        self.remedies = tuple(clean(remedy) for remedy in remedies)
         self.needed_bytes = needed_bytes
         self.available_bytes = available_bytes
 

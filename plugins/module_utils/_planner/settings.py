@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Mapping
 
+from .errors import clean
+
 SOURCES = ("user", "computed", "default")
 
 
@@ -50,4 +52,6 @@ class Settings:
         """All settings of config.yaml, the user's remaining ones included, sorted by name."""
         for setting in self.user:
             self.take(setting)
+        for decision in self.decisions:
+            decision["reason"] = clean(decision["reason"])  # names of cards and deployments may stand in it
         return {name: self.values[name] for name in sorted(self.values)}

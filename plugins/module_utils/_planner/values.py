@@ -10,10 +10,11 @@ from __future__ import annotations
 import math
 from typing import Any, Iterable, Mapping, Sequence, Union
 
-from .errors import InvalidRequest
+from .errors import InvalidRequest, escaped
 
 MAX_INT = 2**63 - 1
 MAX_DEPTH = 32
+_PROSE = ("gpu_reason", "gpu_remedy")  # what the driver says may have lines of its own
 MAX_NODES = 200_000
 
 
@@ -120,6 +121,8 @@ def text(value: Any, path: str, choices: Sequence[str] | None = None) -> str:
         raise InvalidRequest("%s must be a string, not %s" % (path, kind(value)))
     if not value or len(value) > 4096:
         raise InvalidRequest("%s must have 1 to 4096 characters, not %d" % (path, len(value)))
+    if escaped(value) != value and path not in _PROSE:
+        raise InvalidRequest("%s has a control character: %s" % (path, shown(value)))
     if choices is not None and value not in choices:
         raise InvalidRequest("%s must be one of %s, not %s" % (path, ", ".join(choices), shown(value)))
     return value
