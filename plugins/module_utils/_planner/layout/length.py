@@ -38,10 +38,8 @@ def check_asked(task: Task) -> list[str]:
     limit, asked = task.model.max_model_len, task.asked_length
     if asked is None:
         return []
-    # hf-overrides and rope-scaling may change what the model says.
-    changed = bool(task.user.get("hf-overrides")) or bool(task.user.get("rope-scaling"))
-    check_length(asked, limit, changed or beyond(task))
-    if limit is None or asked <= limit or changed:
+    check_length(asked, limit, beyond(task))
+    if limit is None or asked <= limit:
         return []
     text = "A context of %d tokens, and the model was made for %d: what it says beyond may be nonsense."
     return [warning("plan.context_beyond_model", text % (asked, limit))]
