@@ -19,6 +19,7 @@ from ._peer_fetch import from_neighbours
 from ._progress import Progress
 from ._reuse import ADOPTED, IMPORTED, KEPT, REPAIRED, SHARED, Candidate, Reuse, inode_of, repair_sharers
 from ._servers import Servers, StandIn
+from ._sources import nobody_disagrees
 from ._store import SPACE_MARGIN_BYTES, Place, free_bytes, no_space, publish, write_manifest
 from ._types import FileEntry, Listing
 from ._wish import Outcome, Wish
@@ -76,6 +77,8 @@ def bring(
         for _each in near:
             progress.file_done()
         todo = [each for each in todo if each.path not in {other.path for other in near}]
+        if todo and wish.peers["me"] >= (wish.peers.get("roots") or 1):
+            nobody_disagrees(hubs, hub, listing)
     whole += _fetch(wish, place, listing, todo, hub, hubs, outcome, progress, settings)
     progress.stage("publish", place.final, outcome.bytes_total, outcome.bytes_total)
     files = sorted(whole, key=lambda each: each.path)

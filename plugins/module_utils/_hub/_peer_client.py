@@ -45,12 +45,14 @@ def piece_bytes(size: int) -> int:
 class Answer:
     """What a neighbour has of a file: ``data`` is what was asked for, or None while it is not there.
 
-    ``state`` is whole, fetching, waiting (it has not begun) or ended (it gave up); ``have`` is in bytes.
+    ``state`` is whole, fetching, waiting (it has not begun) or ended (it gave up); ``have`` is in bytes. ``moved``
+    changes as long as its fetching gets on.
     """
 
     state: str
     have: int
     data: bytes | None = None
+    moved: str = ""
 
 
 class Neighbour:
@@ -65,14 +67,21 @@ class Neighbour:
         self._local = threading.local()
         self._lock = threading.Lock()
         self._in_a_row = 0
+        self._failed = 0.0
         # When it answered last, by the monotonic clock; it has that long until it must.
         self.answered = time.monotonic()
         self.strikes = 0
         self.dropped = ""
 
     def failed(self, cause: str) -> None:
-        """Count a failure to answer; after three in a row the neighbour is taken for gone."""
+        """Count a failure to answer; after three in a row the neighbour is taken for gone.
+
+        Several threads may ask at once, and hear nothing at once: that is one failure.
+        """
         with self._lock:
+            if getattr(self._local, "begun", self._failed) < self._failed:
+                return
+            self._failed = time.monotonic()
             self._in_a_row += 1
             if self._in_a_row >= 3:
                 self.dropped = self.dropped or cause
@@ -90,6 +99,13 @@ class Neighbour:
         if status == 204:
             return _answer(headers, None)
         raise Unreachable("answered %d" % status)
+
+    def state(self, path: str) -> Answer:
+        """What it has of a file. Raises Unreachable."""
+        status, headers, _body = self._ask("/v1/%s/%s/state" % (self._key, file_key(path)), {}, 0, 0)
+        if status != 204:
+            raise Unreachable("answered %d" % status)
+        return _answer(headers, None)
 
     def hashes(self, path: str, known: list[int], wait: float) -> tuple[Answer, list[list[str]]]:
         """For each range the SHA-256 of its pieces after the first ``known``. Raises Unreachable.
@@ -110,6 +126,7 @@ class Neighbour:
 
     def _ask(self, where: str, extra: dict[str, str], wait: float, limit: int) -> tuple[int, Any, bytes]:
         fresh = False
+        self._local.begun = time.monotonic()
         while True:
             connection = getattr(self._local, "connection", None)
             if connection is None:
@@ -137,4 +154,5 @@ class Neighbour:
 
 def _answer(headers: Any, data: bytes | None) -> Answer:
     have = headers.get("X-Gpufleet-Have", "0")
-    return Answer(headers.get("X-Gpufleet-State", "ended"), int(have) if have.isdigit() else 0, data)
+    state, moved = headers.get("X-Gpufleet-State", "ended"), headers.get("X-Gpufleet-Moved", "")
+    return Answer(state, int(have) if have.isdigit() else 0, data, moved)

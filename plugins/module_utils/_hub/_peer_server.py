@@ -11,7 +11,8 @@ the play touches. It ends when nobody has touched that for ``lease_seconds``, an
 
 ``GET /v1/<snapshot>/<file>`` with a range gives just this range as soon as it is there, or 204 when it is not within
 the seconds of ``X-Gpufleet-Wait``. ``.../pieces?known=N,N`` gives the SHA-256 of the pieces of each range that are
-there, after the first N; it waits until there is one.
+hashed by now, after the first N; it waits until there is one, and hashes on for a while after the answer.
+``.../state`` gives the headers alone.
 Files have opaque names that are looked up in the configuration: no path comes from the network.
 """
 
@@ -21,7 +22,9 @@ import contextlib
 import fcntl
 import hashlib
 import hmac
+import ipaddress
 import json
+import math
 import os
 import re
 import socket
@@ -35,6 +38,12 @@ from urllib.parse import parse_qs, urlsplit
 
 LONGEST_WAIT_SECONDS = 20.0
 POLL_SECONDS = 0.05
+# So long after the last question hashes are computed ahead of the next one; then they rest until it comes.
+AHEAD_SECONDS = 10.0
+# Between two looks at what is there now.
+STEP_SECONDS = 1.0
+# More connections than this at once no neighbour has.
+MOST_CONNECTIONS = 128
 MAGIC = b"gpufleet"
 RANGE = re.compile(r"^bytes=(\d{1,15})-(\d{1,15})$")
 
@@ -53,7 +62,9 @@ class Served:
         self.whole_paths, self.part = config["paths"][:-1], config["paths"][-1]
         self.ranges = max(1, -(-self.size // self.step)) if self.size else 1
         self._hashes: list[list[str]] = [[] for _each in range(self.ranges)]
-        self._lock = threading.Lock()
+        self._more = threading.Condition()
+        self._asked = 0.0
+        self._hashing = False
         self._known: tuple[float, list[int]] = (0.0, [])
 
     def length(self, index: int) -> int:
@@ -105,21 +116,57 @@ class Served:
             for index, count in enumerate(counts)
         ]
 
-    def hashes(self, known: list[int]) -> list[list[str]]:
-        """For each range the hashes of the pieces that are there, after the first ``known`` of them."""
+    def hashes(self, known: list[int], until: float) -> list[list[str]]:
+        """For each range the hashes of its pieces after the first ``known``, as soon as there is one, or at ``until``.
+
+        A large file takes longer to hash than any neighbour waits, so a thread does it, and tells of each piece.
+        """
+        with self._more:
+            self._asked = time.monotonic()
+            if not self._hashing and self._behind():
+                self._hashing = True
+                threading.Thread(target=self._hash_ahead, daemon=True).start()
+            while True:
+                found = [each[count:] for each, count in zip(self._hashes, known)]
+                left = until - time.monotonic()
+                if any(found) or left <= 0:
+                    return found
+                self._more.wait(min(left, POLL_SECONDS))
+                if not self._hashing and self._behind():
+                    self._hashing = True
+                    threading.Thread(target=self._hash_ahead, daemon=True).start()
+
+    def _behind(self) -> bool:
+        return [len(each) for each in self._hashes] != self.pieces(self.counts())
+
+    def _hash_ahead(self) -> None:
+        try:
+            while time.monotonic() - self._asked < AHEAD_SECONDS and self._hash_step():
+                continue
+        finally:
+            with self._more:
+                self._hashing = False
+
+    def _hash_step(self) -> bool:
+        """Hash what is there, but look again after a moment. False: there is nothing new."""
         descriptor, counts = self.open()
         if descriptor < 0:
-            return [[] for _each in counts]
+            return False
+        end, new = time.monotonic() + STEP_SECONDS, False
         try:
-            with self._lock:
-                for index, count in enumerate(self.pieces(counts)):
-                    if count < len(self._hashes[index]):
+            for index, count in enumerate(self.pieces(counts)):
+                if count < len(self._hashes[index]):
+                    with self._more:
                         self._hashes[index] = []  # what was under way turned out wrong and has begun again
-                    for number in range(len(self._hashes[index]), count):
-                        self._hashes[index].append(self._hash(descriptor, index, number))
-                return [each[known[index] :] for index, each in enumerate(self._hashes)]
+                while len(self._hashes[index]) < count and time.monotonic() < end:
+                    digest = self._hash(descriptor, index, len(self._hashes[index]))
+                    with self._more:
+                        self._hashes[index].append(digest)
+                        self._more.notify_all()
+                    new = True
         finally:
             os.close(descriptor)
+        return new
 
     def _hash(self, descriptor: int, index: int, number: int) -> str:
         digest = hashlib.sha256()
@@ -139,6 +186,7 @@ class Snapshot:
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.lock = config["lock"]
+        self._progress: str = config["progress"]
         self.files = {name: Served(each) for name, each in config["files"].items()}
         self._seen = False
         self._looked = (0.0, False)
@@ -151,6 +199,13 @@ class Snapshot:
             self._looked = (time.monotonic(), held)
         self._seen = self._seen or held
         return "fetching" if held else "ended" if self._seen else "waiting"
+
+    def moved(self) -> str:
+        """Changes whenever the run that fetches gets on, be it with another file, or hashing what the host has."""
+        try:
+            return str(os.stat(self._progress).st_mtime_ns)
+        except OSError:
+            return ""
 
     def _held(self) -> bool:
         try:
@@ -172,14 +227,35 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.token = config["token"].encode()
-        self.allowed = set(config["allow"])
+        self.allowed = {ipaddress.ip_address(each) for each in config["allow"]}
         self.snapshots = {key: Snapshot(each) for key, each in config["snapshots"].items()}
+        self._open: dict[str, int] = {}
+        self._guard = threading.Lock()
         if ":" in config["address"]:
             self.address_family = socket.AF_INET6
         super().__init__((config["address"], config["port"]), Handler)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        return client_address[0] in self.allowed
+        try:
+            known = ipaddress.ip_address(client_address[0])
+        except ValueError:
+            return False
+        with self._guard:
+            return known in self.allowed and self._open.get(client_address[0], 0) < MOST_CONNECTIONS
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._count(client_address[0], 1)
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._count(client_address[0], -1)
+
+    def _count(self, address: str, change: int) -> None:
+        with self._guard:
+            self._open[address] = self._open.get(address, 0) + change
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A neighbour that goes away is no news."""
@@ -200,11 +276,13 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return self.answer(403)
         parts = urlsplit(self.path)
-        found = re.match(r"^/v1/([0-9a-f]{64})/([0-9a-f]{64})(/pieces)?$", parts.path)
+        found = re.match(r"^/v1/([0-9a-f]{64})/([0-9a-f]{64})(/pieces|/state)?$", parts.path)
         snapshot = self.server.snapshots.get(found.group(1)) if found else None
         served = snapshot.files.get(found.group(2)) if snapshot and found else None
         if found is None or snapshot is None or served is None:
             return self.answer(404)
+        if found.group(3) == "/state":
+            return self.answer(204, headers=self.about(snapshot, served, served.counts()))
         if found.group(3):
             return self.send_hashes(snapshot, served, parse_qs(parts.query).get("known", [""])[0])
         wanted = RANGE.match(self.headers.get("Range", ""))
@@ -226,25 +304,22 @@ class Handler(BaseHTTPRequestHandler):
 
     def about(self, snapshot: Snapshot, served: Served, counts: list[int]) -> dict[str, str]:
         state = "whole" if sum(counts) == served.size else snapshot.state()
-        return {"X-Gpufleet-State": state, "X-Gpufleet-Have": str(sum(counts))}
+        about = {"X-Gpufleet-State": state, "X-Gpufleet-Have": str(sum(counts))}
+        return {**about, "X-Gpufleet-Moved": snapshot.moved()} if state == "fetching" else about
 
     def patience(self) -> float:
         """Until when the neighbour wants to wait for something new."""
         try:
-            return time.monotonic() + min(float(self.headers.get("X-Gpufleet-Wait", "0")), LONGEST_WAIT_SECONDS)
+            seconds = float(self.headers.get("X-Gpufleet-Wait", "0"))
         except ValueError:
             return 0.0
+        return time.monotonic() + min(seconds, LONGEST_WAIT_SECONDS) if math.isfinite(seconds) else 0.0
 
     def send_hashes(self, snapshot: Snapshot, served: Served, text: str) -> None:
         words = text.split(",")[: served.ranges]
         known = [int(each) if each.isdigit() and len(each) < 12 else 0 for each in words]
         known += [0] * (served.ranges - len(known))
-        until = self.patience()
-        while time.monotonic() < until and not any(
-            have > other for have, other in zip(served.pieces(served.counts()), known)
-        ):
-            time.sleep(POLL_SECONDS)
-        body = json.dumps(served.hashes(known)).encode()
+        body = json.dumps(served.hashes(known, self.patience())).encode()
         self.answer(200, body, self.about(snapshot, served, served.counts()))
 
     def send_range(self, snapshot: Snapshot, served: Served, first: int, last: int) -> None:

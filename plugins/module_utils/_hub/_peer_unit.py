@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import ipaddress
 import json
 import os
 import re
@@ -22,6 +21,7 @@ from typing import Any, Callable
 
 from .._errors import Problem
 from . import _peer_server
+from ._address import is_private
 from ._part import Part
 from ._peer_client import file_key, piece_bytes, snapshot_key
 from ._store import Place
@@ -32,8 +32,6 @@ Run = Callable[..., "tuple[int, str, str]"]
 START_SECONDS = 30.0
 # Whatever happens no server outlives this. Seconds.
 LIMIT_SECONDS = 24 * 3600
-# Shared addresses of providers (RFC 6598): Python does not call them private, but nobody routes them.
-SHARED = ipaddress.ip_network("100.64.0.0/10")
 # It reads weights that only root may read while they are under way, and listens. Nothing else.
 HARDENING = (
     "DynamicUser=yes",
@@ -81,11 +79,7 @@ def check_run(run: str) -> None:
 
 def check_address(address: str) -> None:
     """Refuse to serve on an address that others than the neighbours may reach."""
-    try:
-        known = ipaddress.ip_address(address)
-    except ValueError:
-        known = None
-    if known is None or known.is_unspecified or not (known.is_private or known in SHARED):
+    if not is_private(address):
         raise Problem(
             "model.peer_address",
             "to serve models to neighbours on '%s'" % address,
@@ -109,7 +103,11 @@ def served(store: str, snapshots: list[dict[str, Any]]) -> dict[str, Any]:
                 "step": max(1, Part(os.devnull, entry).step),
                 "piece": piece_bytes(entry.size),
             }
-        found[snapshot_key(each["id"], each["revision"])] = {"lock": place.lock, "files": files}
+        found[snapshot_key(each["id"], each["revision"])] = {
+            "lock": place.lock,
+            "progress": os.path.join(place.work, "progress.json"),
+            "files": files,
+        }
     return found
 
 

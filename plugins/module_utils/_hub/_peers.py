@@ -20,6 +20,8 @@ from ._types import FileEntry, Listing, check_entries
 
 # A neighbour that is to fetch may take so long until it begins. Seconds.
 BEGIN_SECONDS = 120.0
+# One that fetches, but neither gets a byte nor hashes one in this time, stands still. Seconds.
+STILL_SECONDS = 600.0
 # A root that gave a wrong file twice is not asked again: once may be its own hub's fault, which it finds by itself.
 STRIKES = 2
 # An answer of a neighbour shows for so long that the run goes on. Seconds.
@@ -114,7 +116,8 @@ class Way:
         self._useless: set[str] = set()
         self._root: Neighbour | None = None
         self._hashes: list[list[str]] = [[] for _each in range(Part(os.devnull, entry).ranges)]
-        self._since: dict[str, float] = {}
+        # By name what the root said last that shows that it gets on, and since when it says so.
+        self._signs: dict[str, tuple[tuple[Any, ...], float]] = {}
         self.root_bytes = 0
 
     @property
@@ -139,7 +142,7 @@ class Way:
     def _whole_behind(self) -> Neighbour | None:
         for each in filter(self._fits, self._behind):
             try:
-                if each.hashes(self._path, [1 << 30] * len(self._hashes), 0)[0].state == "whole":
+                if each.state(self._path).state == "whole":
                     self._sources.append(each)
                     return each
             except Unreachable as cause:
@@ -152,10 +155,13 @@ class Way:
         for known, new in zip(self._hashes, found):
             known += new
         self.root_bytes = answer.have
-        begun = self._since.setdefault(root.name, time.monotonic())
-        if any(found) or answer.state in ("fetching", "whole"):
-            self._since[root.name] = time.monotonic()
-        elif answer.state == "ended" or time.monotonic() - begun > BEGIN_SECONDS:
+        now, sign = time.monotonic(), (answer.state, answer.have, answer.moved)
+        known_sign, since = self._signs.get(root.name, ((), now))
+        if any(found) or sign != known_sign:
+            since = now
+        self._signs[root.name] = (sign, since)
+        limit = BEGIN_SECONDS if answer.state == "waiting" else STILL_SECONDS
+        if (answer.state == "ended" and not any(found)) or now - since > limit:
             self._useless.add(root.name)
 
     def next_range(self, part: Part) -> int | None:

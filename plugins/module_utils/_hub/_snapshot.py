@@ -18,7 +18,7 @@ from ._part import unfinished_bytes
 from ._peers import brought
 from ._progress import Progress
 from ._reuse import KEPT, Reuse
-from ._sources import agreeing, find, hubs_of
+from ._sources import agreeing, find, hubs_of, nobody_disagrees
 from ._store import (
     EVERYTHING,
     Place,
@@ -82,6 +82,9 @@ def _ensure(
             return _unchanged(place, _wanted(wish, listing), listing.source, listing.endpoint)
         if not wish.peers:
             hub, listing, hubs = agreeing(hubs, hub, listing)
+        elif wish.peers["me"] < (wish.peers.get("roots") or 1):
+            # Who takes from neighbours asks only when the rest must come from a hub after all: see _bring.
+            nobody_disagrees(hubs, hub, listing)
         wanted = _wanted(wish, listing)
         outcome = _outcome(place, listing, wanted, bad)
         return bring(wish, place, listing, wanted, bad, hub, hubs, outcome, lock, progress, settings)

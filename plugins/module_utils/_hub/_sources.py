@@ -10,7 +10,7 @@ from typing import Any, Callable, TypeVar
 from .._errors import Problem
 from ._dialects import HUBS, Hub
 from ._folder import FolderHub, is_folder
-from ._http import HttpFailure, public_url
+from ._http import HttpFailure
 from ._types import DEFAULT_ENDPOINTS, FileEntry, Listing, check_entries, check_model_id
 
 Result = TypeVar("Result")
@@ -38,12 +38,17 @@ def endpoints_of(source: str, endpoints: dict[str, Any] | None) -> list[str]:
 def hubs_of(
     sources: list[str], endpoints: dict[str, Any] | None, tokens: dict[str, str] | None, timeout: float
 ) -> list[Hub]:
-    """Every endpoint of every source, in the order in which they are tried. ``timeout`` in seconds."""
+    """Every endpoint of every source, in the order in which they are tried. ``timeout`` in seconds.
+
+    A token goes to the endpoints that were given, or else to the source's own: a mirror that nobody named gets none.
+    """
     hubs: list[Hub] = []
     for source in sources:
         token = (tokens or {}).get(source) or None
+        trusted = endpoints_of(source, endpoints) if (endpoints or {}).get(source) else DEFAULT_ENDPOINTS[source][:1]
         for url in endpoints_of(source, endpoints):
-            hubs.append(FolderHub(url, source) if is_folder(url) else HUBS[source](url, token, timeout))
+            secret = token if url in trusted else None
+            hubs.append(FolderHub(url, source) if is_folder(url) else HUBS[source](url, secret, timeout))
     return hubs
 
 
@@ -102,11 +107,25 @@ def agreeing(hubs: list[Hub], hub: Hub, listing: Listing) -> tuple[Hub, Listing,
         heard.append((other, files))
     if len(heard) == 1:
         return hub, listing, hubs
-    raise Problem(
+    raise _disagreement(listing, hub, heard[1][0], _difference(listing.files, heard[1][1]))
+
+
+def nobody_disagrees(hubs: list[Hub], hub: Hub, listing: Listing) -> None:
+    """Raise Problem if other endpoints list something else than ``listing``, which all hosts of a run go by.
+
+    Also where two agree against it: the other hosts of the run could not be told.
+    """
+    other, agreed, _hubs = agreeing(hubs, hub, listing)
+    path = _difference(listing.files, agreed.files)
+    if path is not None:
+        raise _disagreement(listing, hub, other, path)
+
+
+def _disagreement(listing: Listing, hub: Hub, other: Hub, path: str | None) -> Problem:
+    return Problem(
         "hub.disagreement",
         "model %s at %s" % (listing.model_id, listing.revision),
-        "%s and %s list %s with another size or hash, at the same commit"
-        % (hub.endpoint, heard[1][0].endpoint, _difference(listing.files, heard[1][1])),
+        "%s and %s list %s with another size or hash, at the same commit" % (hub.endpoint, other.endpoint, path),
         "One of them is wrong: keep only the one you trust in gpufleet_hub_endpoints. Nothing was fetched",
     )
 
@@ -143,8 +162,3 @@ def _worst(problems: list[Problem], asked: str) -> Problem:
         for problem in problems
     )
     return Problem(worst.code, asked, found, worst.remedy)
-
-
-def describe_endpoints(hubs: list[Hub]) -> str:
-    """The endpoints as a person would list them, without secrets."""
-    return ", ".join("%s (%s)" % (public_url(hub.endpoint), hub.source) for hub in hubs)

@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import socket
 import time
 from pathlib import Path
 
@@ -113,14 +114,18 @@ def test_the_token_is_in_no_argument_list(row: Row) -> None:
         assert TOKEN not in file.read_text()
 
 
-@pytest.mark.parametrize("address", ["8.8.8.8", "0.0.0.0", "::", "2001:4860::1", "host", ""])
+REFUSED = ["8.8.8.8", "0.0.0.0", "::", "2001:4860::1", "host", "", "127.0.0.1", "::1", "169.254.169.254", "fe80::1"]
+REFUSED += ["240.0.0.1", "192.0.2.1", "203.0.113.9", "198.18.0.1", "::ffff:8.8.8.8"]
+
+
+@pytest.mark.parametrize("address", REFUSED)
 def test_a_public_address_is_refused(address: str) -> None:
     with pytest.raises(Problem) as caught:
         check_address(address)
     assert caught.value.code == "model.peer_address"
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.9", "172.16.0.1", "100.64.0.1", "fd00::1", "127.0.0.1"])
+@pytest.mark.parametrize("address", ["10.1.2.3", "192.168.0.9", "172.16.0.1", "100.64.0.1", "fd00::1"])
 def test_a_private_address_is_taken(address: str) -> None:
     check_address(address)
 
@@ -136,7 +141,11 @@ def test_the_server_knows_the_files_of_ranges(row: Row) -> None:
     part.write(2, row.content[path][2 << 20 : (2 << 20) + 3 * (1 << 16) + 5])
     part.close()
     time.sleep(0.1)
-    _status, headers, body = row.ask(0, where(path) + "/pieces?known=0,0,1,0")
+    while True:
+        _status, headers, body = row.ask(0, where(path) + "/pieces?known=0,0,1,0", X_Gpufleet_Wait="10")
+        if len(json.loads(body)[2]) == 2:
+            break
+        assert json.loads(body)[2], "it waits until there is a new one"
     begin = 2 << 20
     expected = [
         hashlib.sha256(row.content[path][begin + number * (1 << 16) : begin + (number + 1) * (1 << 16)]).hexdigest()
@@ -146,6 +155,50 @@ def test_the_server_knows_the_files_of_ranges(row: Row) -> None:
     assert headers["X-Gpufleet-Have"] == str(3 * (1 << 16) + 5)
     assert row.ask(0, where(path), Range="bytes=%d-%d" % (begin, begin + 9))[2] == row.content[path][begin : begin + 10]
     assert row.ask(0, where(path), Range="bytes=0-9")[0] == 204
+
+
+def test_a_patience_without_end_is_none(row: Row) -> None:
+    row.serve(1)
+    begun = time.monotonic()
+    for patience in ("nan", "inf", "-inf", "much"):
+        status = row.ask(0, where("model-2.safetensors"), Range="bytes=0-9", X_Gpufleet_Wait=patience)[0]
+        assert status == 204, patience
+    assert time.monotonic() - begun < 5
+
+
+def test_a_neighbour_has_so_many_connections_and_no_more(row: Row) -> None:
+    row.publish(0)
+    row.serve(1)
+    idle = [socket.create_connection(("127.0.0.1", row.members[0]["port"]), 10) for _number in range(128)]
+    path = where("model-2.safetensors")
+    with pytest.raises((http.client.RemoteDisconnected, ConnectionResetError)):
+        row.ask(0, path, Range="bytes=0-9")
+    for each in idle:
+        each.close()
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            assert row.ask(0, path, Range="bytes=0-9")[0] == 206
+            return
+        except (http.client.HTTPException, ConnectionResetError):
+            assert time.monotonic() < deadline  # it is still closing those
+
+
+def test_an_address_is_the_same_however_it_is_written(row: Row) -> None:
+    row.publish(0)
+    row.serve(1)
+    server = PeerServer("sameaddress0", no_command)
+    server.managed, server.folder = False, str(row.folder / "six")
+    try:
+        known = server.start(row.config(0, address="::1", allow=["0:0::0:1"]))
+    except Problem:
+        pytest.skip("no IPv6 here")
+    row.servers.append(server)
+    connection = http.client.HTTPConnection("::1", known["port"], timeout=10)
+    connection.request("GET", where("model-2.safetensors") + "/state", headers={"Authorization": "Bearer " + TOKEN})
+    answer = connection.getresponse()
+    assert (answer.status, answer.headers["X-Gpufleet-State"]) == (204, "whole")
+    connection.close()
 
 
 __all__ = ["neighbours"]

@@ -10,12 +10,16 @@ import fcntl
 import os
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub import _peer_client, _peer_fetch, _peers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._part import Part
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._peer_fetch import PeerFetcher
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._peer_unit import PeerServer
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._peers import Peers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._types import FileEntry
 
 from tests.unit.hub.peer_row import Row, neighbours, where
@@ -245,6 +249,86 @@ def test_who_lost_his_own_server_goes_on_while_neighbours_answer(row: Row) -> No
     row.servers[1].stop()
     found, _received, _report = row.bring(1)
     assert brought(found) == WANTED
+
+
+def test_a_large_file_is_served_while_it_is_hashed(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """2 GiB, of which no neighbour has the patience to wait for the hash of every piece. With four files at once."""
+    size = 2 << 30
+    monkeypatch.setattr(_peer_client, "SILENCE_SECONDS", 0.4)
+    monkeypatch.setattr(_peer_fetch, "WAIT_SECONDS", 0.1)
+    row.files = [FileEntry("large-%d" % number, size, "0" * 64) for number in range(4)]
+    row.content = {}
+    Path(row.place(0).final).mkdir(parents=True)
+    for each in row.files:
+        with open(os.path.join(row.place(0).final, each.path), "wb") as handle:
+            handle.truncate(size)
+    row.serve(2)
+    peers = Peers(row.given(1), row.listing.model_id, row.listing.revision)
+    reached = threading.Event()
+    came: list[int] = []
+
+    def received(count: int) -> None:
+        came.append(count)
+        if sum(came) > 24 << 20:
+            reached.set()
+            raise OSError("enough")
+
+    with pytest.raises(OSError, match="enough"):
+        PeerFetcher(peers, row.place(1), received, lambda count: None).fetch_all(row.files, 4)
+    assert reached.is_set()
+    assert peers.row[0].dropped == ""
+
+
+def test_silence_toward_many_threads_is_one_failure() -> None:
+    neighbour = _peer_client.Neighbour("a", "127.0.0.1", 1, "t", "k", "127.0.0.1")
+    together = threading.Barrier(8)
+
+    def ask() -> None:
+        with pytest.raises(_peer_client.Unreachable) as caught:
+            neighbour.state("file")
+        together.wait()
+        neighbour.failed(str(caught.value))
+
+    for _time in range(3):
+        assert neighbour.dropped == ""
+        threads = [threading.Thread(target=ask) for _number in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert neighbour.dropped == "connection refused"
+
+
+def test_a_root_that_stands_still_is_not_waited_for(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds the lock, and nothing comes of it."""
+    monkeypatch.setattr(_peers, "STILL_SECONDS", 1.0)
+    row.serve(2)
+    with open(row.place(0).lock, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        begun = time.monotonic()
+        found, _received, _report = row.bring(1)
+    assert found == []
+    assert time.monotonic() - begun < 30
+
+
+def test_a_root_that_gets_on_with_something_else_is_waited_for(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It hashes what the host has, or fetches other files: its progress moves, although this file does not."""
+    monkeypatch.setattr(_peers, "STILL_SECONDS", 1.0)
+    row.serve(2)
+    progress = Path(row.place(0).work) / "progress.json"
+    with open(row.place(0).lock, "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        results: list[Any] = []
+        thread = threading.Thread(target=lambda: results.append(row.bring(1)))
+        thread.start()
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            progress.write_text("{}")
+            time.sleep(0.1)
+        assert thread.is_alive(), results
+        row.publish(0)
+    thread.join(60)
+    assert brought(results[0][0]) == WANTED
 
 
 __all__ = ["neighbours"]
