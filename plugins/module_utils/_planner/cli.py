@@ -8,7 +8,8 @@
     PYTHONPATH=plugins/module_utils python3 -m _planner plan [FILE|-] [--format table]
     PYTHONPATH=plugins/module_utils python3 -m _planner size MODEL.json [--context N] [--users N]
 
-Exit status: 0 planned, 3 something cannot be planned (the answer's ``errors`` say what), 2 invalid request.
+Exit status: 0 planned, 3 something cannot be planned (the answer's ``errors`` say what), 2 invalid request: a key, a
+type or a number that is wrong as such, an engine argument's value included. Then one sentence, and no answer.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from .report.table import render
 
 MAX_REQUEST_BYTES = 64 * 2**20
 PLANNED, INVALID, INFEASIBLE = 0, 2, 3
+_WRONG = ("plan.bad_engine_argument",)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -39,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer, text = plan(raw), render
         else:
             answer, text = _size(raw, options), render_size
+        wrong = next((error for error in answer["errors"] if error["code"] in _WRONG), None)
+        if wrong is not None:
+            sys.stderr.write("[%s] %s\n" % (wrong["code"], " ".join([wrong["message"], *wrong["remedies"]])))
+            return INVALID
         shown = text(answer) if options.format == "table" else _json(answer)
     except InvalidRequest as error:
         sys.stderr.write("[%s] %s\n" % (error.code, error))

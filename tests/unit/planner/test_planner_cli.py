@@ -50,6 +50,30 @@ def test_planned_infeasible_and_invalid_have_their_exit_status(gpu_request: dict
     assert_one_sentence(run("plan", given=json.dumps(gpu_request).encode()))
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"max-num-seqs": 0},
+        {"max-num-seqs": -1},
+        {"max-num-seqs": "\u0663"},
+        {"max-num-seqs": "many"},
+        {"max-num-seqs": [1]},
+        {"gpu-memory-utilization": "nan"},
+        {"max-num-seqs": 256, "max-num-batched-tokens": 100},
+    ],
+)
+def test_a_wrong_value_of_an_engine_argument_is_an_invalid_request(
+    gpu_request: dict[str, Any], arguments: dict[str, Any]
+) -> None:
+    gpu_request["deployments"][0]["engine_args"] = arguments
+    done = run("plan", given=json.dumps(gpu_request).encode())
+    assert (done.returncode, done.stdout) == (INVALID, b"")
+    text = done.stderr.decode()
+    assert text.startswith("[plan.bad_engine_argument] ")
+    assert text.count("\n") == 1
+    assert "max-num-seqs" in text or "gpu-memory-utilization" in text
+
+
 def test_the_table_has_every_reason(gpu_request: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "request.json"
     file.write_text(json.dumps(gpu_request))
