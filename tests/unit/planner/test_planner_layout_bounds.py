@@ -66,21 +66,33 @@ def _batch(instance: dict[str, Any]) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("card", "users", "seqs"), [("4090", 3000, 2048), ("h100", 20000, 8192), ("h100", 3000, 3000), ("4090", 40, 40)]
+    ("card", "users", "seqs"), [("4090", 3000, 2048), ("h100", 20000, 8192), ("h100", 3000, 3000), ("4090", 4, 4)]
 )
 def test_no_more_requests_than_tokens_of_a_step(card: str, users: int, seqs: int) -> None:
     request = _request("Qwen--Qwen3-8B", card, workload={"max_model_len": 8192, "concurrency": users})
     instance = _one(request)
     assert _batch(instance)[0] == seqs
     assert _batch(instance)[0] <= _batch(instance)[1]
+    at_once = min(seqs, instance["kv"]["max_concurrency"])
+    assert any(text.startswith("[plan.requests_wait]") for text in instance["warnings"]) == (at_once < users)
     again = copy.deepcopy(request)
     again["deployments"][0]["engine_args"] = instance["settings"]
     assert _one(again)["settings"] == instance["settings"]
 
 
+def test_users_beyond_the_tokens_of_a_step_wait_though_the_cache_would_hold_them() -> None:
+    arguments = {"max-num-batched-tokens": 8}
+    workload = {"max_model_len": 512, "concurrency": 20}
+    instance = _one(_request("Qwen--Qwen3-8B", "h100", workload=workload, engine_args=arguments))
+    assert instance["kv"]["max_concurrency"] > 20
+    assert _batch(instance) == (8, 8)
+    assert any("8.0 requests of 512 tokens" in text for text in instance["warnings"])
+
+
 def test_the_same_on_a_cpu() -> None:
     request = _on_cpu(_request("Qwen--Qwen3-8B", "h100", workload={"concurrency": 5000}))
     assert _batch(_one(request)) == (2048, 2048)
+    assert any(text.startswith("[plan.requests_wait]") for text in _one(request)["warnings"])
     request["deployments"][0]["engine_args"] = {"max-num-seqs": 4096}
     assert _batch(_one(request)) == (4096, 4096)
     request["deployments"][0]["engine_args"] = {"max-num-seqs": 256, "max-num-batched-tokens": 100}

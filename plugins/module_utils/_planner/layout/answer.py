@@ -33,7 +33,7 @@ def kv_dict(layout: kv_cache.KvLayout, pool: kv_cache.KvPool) -> dict[str, Any]:
 def answer(engine: Engine, length: int, quantized: Quantized | None) -> dict[str, Any]:
     task = engine.task
     cache, pool = engine.pool(length)
-    at_once = pool.max_concurrency * engine.parallel.data
+    at_once = min(pool.max_concurrency, engine.shape.seqs) * engine.parallel.data
     if task.concurrency and at_once < task.concurrency:
         engine.warnings.append(
             warning(

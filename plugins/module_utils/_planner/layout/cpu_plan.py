@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..errors import PlanError
+from ..errors import PlanError, warning
 from ..kv import cache as kv_cache
 from ..memory.accounting import CPU_PROCESS_BYTES, GIB, MIB, Memory
 from ..memory.activation import cpu_activation_bytes
@@ -55,6 +55,9 @@ def plan_on_cpu(task: Task, resources: Resources) -> dict[str, Any]:
     chunked = in_pieces(task, features.chunked_prefill, features.pooling)
     length = _length(settings, task, chunked)
     shape = _shape(settings, task, features, decide_batch_on_cpu(settings, task, length, chunked))
+    if task.concurrency and shape.seqs < task.concurrency:
+        text = "%d requests run at once; of the %d wanted the rest waits." % (shape.seqs, task.concurrency)
+        warnings.append(warning("plan.requests_wait", text))
     weights = stored(task.deployment.model, task.model, shape)
     layout = kv_cache.layout(task.model, shape)
 
