@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Rules:
     fitting_window_block: bool  # they take the largest that fits the page of the others (0.30)
 
 
+@lru_cache(maxsize=256)
 def rules(version: tuple[int, ...]) -> Rules:
     """The rules of release ``version``."""
     return Rules(

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Mapping
 
 from ..errors import InvalidRequest
@@ -86,12 +87,12 @@ class ModelInfo:
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     outer: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
-    @property
+    @cached_property
     def distinct(self) -> tuple[Layer, ...]:
         """The different layers; equal ones are one object."""
         return tuple({id(layer): layer for layer in self.layers}.values())
 
-    @property
+    @cached_property
     def hybrid(self) -> bool:
         """Attention and recurrent layers in one model: blocks are as large as a state."""
         layers = self.distinct
