@@ -54,7 +54,7 @@ MODEL = st.sampled_from(NAMES)
 CARD = st.sampled_from(sorted(CAPABILITIES))
 VERSION = st.sampled_from(VERSIONS)
 # vLLM's own defaults jump at 70 and 160 GiB; a batch of the user's stays the same.
-_NOT_PARTS = ("headroom_bytes", "cuda_graph_bytes", "driver_shows_bytes")
+_PARTS = ("weights_bytes", "activation_peak_bytes", "non_torch_bytes", "kv_available_bytes")
 BATCH = {"max-num-seqs": 64, "max-num-batched-tokens": 2048}
 
 
@@ -204,10 +204,14 @@ def test_what_is_planned_fits(
     """Every part within the budget, the budget within the card, and room for one request of the context planned."""
     answer = plan(_request(name, card, memory, version, workload, {}, count))
     for instance in answer["instances"]:
+        decided = {decision["setting"]: decision["value"] for decision in instance["decisions"]}
+        share = decided["gpu-memory-utilization"]
+        assert decided["max-model-len"] == workload.get("max_model_len", decided["max-model-len"])
         assert instance["kv"]["max_concurrency"] >= 1
         for rank in [instance["memory"], *instance["ranks"]]:
-            assert all(rank[key] >= 0 for key in rank if key != "headroom_bytes")
-            assert sum(rank[key] for key in rank if key not in _NOT_PARTS) <= memory
+            parts = sum(rank[key] for key in _PARTS)
+            assert all(rank[key] >= 0 for key in _PARTS)
+            assert parts <= share * memory + 1 and parts + rank["headroom_bytes"] <= memory
             assert rank["headroom_bytes"] >= 0
 
 
