@@ -121,7 +121,9 @@ def text(value: Any, path: str, choices: Sequence[str] | None = None) -> str:
         raise InvalidRequest("%s must be a string, not %s" % (path, kind(value)))
     if not value or len(value) > 4096:
         raise InvalidRequest("%s must have 1 to 4096 characters, not %d" % (path, len(value)))
-    if escaped(value) != value and path not in _PROSE:
+    # Halves of characters (surrogates) harm nobody who encodes with care; they are only shown as escapes.
+    whole = value.encode("utf-8", "ignore").decode()
+    if escaped(whole) != whole and path not in _PROSE:
         raise InvalidRequest("%s has a control character: %s" % (path, shown(value)))
     if choices is not None and value not in choices:
         raise InvalidRequest("%s must be one of %s, not %s" % (path, ", ".join(choices), shown(value)))
