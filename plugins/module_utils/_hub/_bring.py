@@ -58,7 +58,12 @@ def bring(
     progress.also(os.path.join(place.work, "progress.json"), id=listing.model_id, revision=listing.revision)
     progress.stage("collect", "what this host has of %s" % wish.model_id, 0, outcome.bytes_total)
     progress.files(0, len(wanted))
-    found = reuse.bring(wanted, min(wish.workers, os.cpu_count() or 1), progress.add)
+
+    def collected(count: int) -> None:
+        lock.must_hold(False)
+        progress.add(count)
+
+    found = reuse.bring(wanted, min(wish.workers, os.cpu_count() or 1), collected)
     done = {each.path for each, _candidate in found}
     todo = [each for each in wanted if each.path not in done]
     outcome.bytes_to_download = sum(each.size - unfinished_bytes(place.part(each.path), each) for each in todo)
@@ -71,7 +76,7 @@ def bring(
     whole = [each for each, _candidate in found]
     if wish.peers and todo:
         near, outcome.bytes_downloaded, outcome.neighbours = from_neighbours(
-            wish.peers, listing, place, todo, wish.workers, progress.add
+            wish.peers, listing, place, todo, wish.workers, progress.add, lock.must_hold
         )
         whole += near
         for _each in near:
@@ -79,7 +84,7 @@ def bring(
         todo = [each for each in todo if each.path not in {other.path for other in near}]
         if todo and wish.peers["me"] >= (wish.peers.get("roots") or 1):
             nobody_disagrees(hubs, hub, listing)
-    whole += _fetch(wish, place, listing, todo, hub, hubs, outcome, progress, settings)
+    whole += _fetch(wish, place, listing, todo, hub, hubs, outcome, lock, progress, settings)
     progress.stage("publish", place.final, outcome.bytes_total, outcome.bytes_total)
     files = sorted(whole, key=lambda each: each.path)
     _drop_strangers(place, files)
@@ -101,6 +106,7 @@ def _fetch(
     hub: Hub,
     hubs: list[Hub],
     outcome: Outcome,
+    lock: Lock,
     progress: Progress,
     settings: Settings,
 ) -> list[FileEntry]:
@@ -119,7 +125,8 @@ def _fetch(
         with guard:
             outcome.bytes_downloaded += size
 
-    return Download(Servers(servers), listing, place, settings, count, progress).run(todo, wish.workers)
+    download = Download(Servers(servers), listing, place, settings, count, progress, lock.must_hold)
+    return download.run(todo, wish.workers)
 
 
 def origin(

@@ -19,7 +19,7 @@ from ._http import HttpFailure, explain
 from ._part import Follower, Part
 from ._servers import Servers
 from ._store import READ_BYTES, Place, free_bytes, make_dirs, no_space
-from ._transfer import Bad, Stale, Stopped, Target, copy_range, request
+from ._transfer import SLOWEST_BYTES_PER_SECOND, Bad, Stale, Stopped, Target, copy_range, request
 from ._types import ZERO_BYTES_REMEDY, FileEntry, Listing
 
 
@@ -27,7 +27,7 @@ from ._types import ZERO_BYTES_REMEDY, FileEntry, Listing
 class Settings:
     """How hard a file is tried for. Times in seconds."""
 
-    retries: int = 8  # failures in a row, without a byte in between, before a file is given up
+    retries: int = 8  # failures in a row, with next to nothing in between, before a file is given up
     backoff: float = 0.5  # first pause; doubles each time
     longest_pause: float = 30.0
     longest_retry_after: float = 300.0  # a hub may ask for more patience than this, but does not get it
@@ -92,14 +92,19 @@ class Download:
         settings: Settings,
         received: Callable[[int], None],
         progress: Any,
+        holds: Callable[[bool], None] = lambda _surely: None,
     ) -> None:
-        """``received`` gets the bytes that came over the network; ``progress`` is a Progress."""
+        """``received`` gets the bytes that came over the network; ``progress`` is a Progress.
+
+        ``holds`` raises when another host has taken the place over, and looks twice where it must be sure.
+        """
         self._servers = servers
         self._listing = listing
         self._place = place
         self._settings = settings
         self._received = received
         self._progress = progress
+        self._holds = holds
         self._stop = threading.Event()
         self._turn = threading.Condition()
         self._pending: deque[FileEntry] = deque()
@@ -198,13 +203,15 @@ class Download:
             self._turn.notify_all()
 
     def _finish(self, job: _Job) -> None:
-        assert job.follower
+        if job.follower is None:
+            raise RuntimeError("a file ended that was never begun")
         hashes = job.follower.finish()
         if not hashes.match():
             with self._turn:
                 cause = "the content does not have the hash that %s lists" % self._listing.endpoint
                 self._spoil(job, cause, job.used)
             return
+        self._holds(True)
         target = os.path.join(self._place.data, job.entry.path)
         make_dirs(os.path.dirname(target))
         job.part.sync()
@@ -218,7 +225,7 @@ class Download:
 
     def _fetch(self, job: _Job, index: int, turn: int, buffer: memoryview) -> None:
         """Fetch what is missing of one range, whatever it takes. Raises Problem, Stopped, Stale or OSError."""
-        part, in_a_row = job.part, 0
+        part, in_a_row, counted = job.part, 0, job.part.have[index]
         while part.left(index):
             if job.turn != turn or job.broken:
                 raise Stale()
@@ -226,7 +233,7 @@ class Download:
                 server = self._servers.choose(job.entry, job.refused, job.spoiled)
                 if server is None:
                     raise self._given_up(job)
-            before, pause = part.have[index], None
+            pause = None
             try:
                 self._transfer(server, job, index, turn, buffer)
             except HttpFailure as failure:
@@ -255,7 +262,10 @@ class Download:
                         job.spoiled[server] = job.spoiled.get(server, 0) + 1
             if not part.left(index):
                 return
-            in_a_row = 1 if part.have[index] > before else in_a_row + 1
+            in_a_row += 1
+            if part.have[index] - counted >= SLOWEST_BYTES_PER_SECOND * server.client.timeout:
+                # A few bytes before each cut are no progress: so a file would never come, and never be given up.
+                in_a_row, counted = 1, part.have[index]
             if in_a_row > self._settings.retries:
                 raise self._given_up(job)
             if in_a_row % self.ROW_PER_SERVER == 0:
@@ -273,7 +283,7 @@ class Download:
             if answer.geturl() != url:
                 job.locations[server] = answer.geturl()
             self._progress.source(server.endpoint)
-            target = Target(url, part, index, lambda: self._stop.is_set() or (job.turn != turn or bool(job.broken)))
+            target = Target(url, part, index, lambda: self._ended(job, turn))
             for count in copy_range(answer, target, buffer, server.client.timeout):
                 if server not in job.used:
                     job.used.append(server)
@@ -283,6 +293,10 @@ class Download:
                     job.follower.advanced()
         if self._stop.is_set():
             raise Stopped()
+
+    def _ended(self, job: _Job, turn: int) -> bool:
+        self._holds(False)
+        return self._stop.is_set() or job.turn != turn or bool(job.broken)
 
     def _spoil(self, job: _Job, cause: str, servers: list[Any]) -> None:
         """What is on disk of the file is worthless; ``servers`` sent it. With the lock held."""

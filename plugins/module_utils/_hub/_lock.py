@@ -74,6 +74,11 @@ class Lock:
                 "Run again: it waits for the other run, or finds what that one has published",
             )
 
+    def must_hold(self, surely: bool) -> None:
+        """As ``check``; without ``surely`` by what the last look at the marker said, which costs nothing."""
+        if surely or self._lost:
+            self.check()
+
     def release(self) -> None:
         if self._beating:
             self._ended.set()

@@ -41,9 +41,18 @@ class PeerFetcher:
     """Brings files of one snapshot from neighbours, each whole and verified or not at all."""
 
     def __init__(
-        self, peers: Peers, place: Place, received: Callable[[int], None], counted: Callable[[int], None]
+        self,
+        peers: Peers,
+        place: Place,
+        received: Callable[[int], None],
+        counted: Callable[[int], None],
+        holds: Callable[[bool], None] = lambda _surely: None,
     ) -> None:
-        """``received`` gets the bytes that came; ``counted`` those that are done or, negative, not done after all."""
+        """``received`` gets the bytes that came; ``counted`` those that are done or, negative, not done after all.
+
+        ``holds`` raises when another host has taken the place over, and looks twice where it must be sure.
+        """
+        self._holds = holds
         self._peers, self._place = peers, place
         self._received, self._counted = received, counted
         self._stop = threading.Event()
@@ -79,6 +88,7 @@ class PeerFetcher:
                 hashes = follower.finish()
                 if hashes.match():
                     part.sync()
+                    self._holds(True)
                     target = os.path.join(self._place.data, entry.path)
                     make_dirs(os.path.dirname(target))
                     part.finish(target)
@@ -111,6 +121,7 @@ class PeerFetcher:
             if hashlib.sha256(data).hexdigest() != way.hash_of(index, part.have[index]):
                 source.drop("what it sends is not what %s has" % root.name)
                 continue
+            self._holds(False)
             part.write(index, memoryview(data))
             follower.advanced()
             self._received(len(data))
@@ -180,6 +191,7 @@ def from_neighbours(
     todo: list[FileEntry],
     workers: int,
     counted: Callable[[int], None],
+    holds: Callable[[bool], None] = lambda _surely: None,
 ) -> tuple[list[FileEntry], int, dict[str, Any]]:
     """What other hosts of the play have of ``todo``: the files, bytes that came, and by host what it gave.
 
@@ -188,7 +200,7 @@ def from_neighbours(
     received: list[int] = []
     peers = Peers(given, listing.model_id, listing.revision)
     try:
-        found = PeerFetcher(peers, place, received.append, counted).fetch_all(todo, workers)
+        found = PeerFetcher(peers, place, received.append, counted, holds).fetch_all(todo, workers)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise no_space(place.store, sum(each.size for each in todo), free_bytes(place.store)) from error

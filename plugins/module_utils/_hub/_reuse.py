@@ -163,8 +163,13 @@ def _may_link(path: str, store: str) -> bool:
         same = os.stat(store).st_dev == state.st_dev
     except OSError:
         return False
+    return same and _is_ours(state)
+
+
+def _is_ours(state: os.stat_result) -> bool:
     mode = stat.S_IMODE(state.st_mode)
-    return same and state.st_uid in (0, os.geteuid()) and not mode & 0o022 and mode & 0o444 == 0o444
+    safe = state.st_uid in (0, os.geteuid()) and not mode & 0o022 and mode & 0o444 == 0o444
+    return safe and stat.S_ISREG(state.st_mode)
 
 
 def _take(candidate: Candidate, target: str, entry: FileEntry, progress: Callable[[int], None]) -> Hashes | None:
@@ -178,7 +183,10 @@ def _take(candidate: Candidate, target: str, entry: FileEntry, progress: Callabl
             if error.errno not in _NO_LINK:
                 raise
         else:
-            return hash_file(target, entry, progress)
+            if candidate.kind not in (ADOPTED, IMPORTED) or _is_ours(os.lstat(target)):
+                return hash_file(target, entry, progress)
+            # Somebody changed it between the look and the link; whoever owns it could do so again.
+            os.unlink(target)
     try:
         source = open(candidate.path, "rb", buffering=0)  # noqa: SIM115
     except OSError:

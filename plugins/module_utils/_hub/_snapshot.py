@@ -24,11 +24,12 @@ from ._store import (
     Place,
     hash_file,
     manifest_entries,
+    publish,
     read_manifest,
     size_matches,
     unwritable,
 )
-from ._types import FileEntry, Listing, check_model_id, is_commit
+from ._types import FileEntry, Listing, check_entries, check_model_id, is_commit
 from ._wish import Outcome, Wish, select
 
 __all__ = ["Outcome", "Wish", "ensure_present", "select"]
@@ -40,7 +41,10 @@ _NEXT_SOURCE = ("hub.unreachable", "hub.missing_file", "hub.zero_bytes", "hub.un
 def ensure_present(wish: Wish, progress: Progress, check: bool = False, settings: Settings | None = None) -> Outcome:
     """Make the snapshot exist, whole and verified. Raises Problem; nothing half-done ever becomes visible."""
     check_model_id(wish.model_id)
+    finished = not check and _finish_interrupted(wish, progress)
     known = _without_network(wish, progress)
+    if known and finished:
+        known.changed, known.before, known.actions = True, [], ["publish %s, which was whole" % known.path]
     if known:
         return known
     progress.stage("list", "asking for the file list of %s" % wish.model_id)
@@ -88,6 +92,36 @@ def _ensure(
         wanted = _wanted(wish, listing)
         outcome = _outcome(place, listing, wanted, bad)
         return bring(wish, place, listing, wanted, bad, hub, hubs, outcome, lock, progress, settings)
+    except OSError as error:
+        # Where another host has taken over, that is why.
+        lock.check()
+        raise unwritable(wish.store, error) from error
+    finally:
+        lock.release()
+
+
+def _finish_interrupted(wish: Wish, progress: Progress) -> bool:
+    """Publish what a run that was killed in the last moment left: whole, with its manifest. No hub is asked."""
+    if not is_commit(wish.revision):
+        return False
+    place = Place(wish.store, wish.model_id, str(wish.revision))
+    if os.path.lexists(place.final) or read_manifest(place.data) is None:
+        return False
+    lock = Lock(place.lock)
+    try:
+        lock.acquire(wish.lock_timeout, lambda: progress.stage("wait", "another run fetches %s" % wish.model_id))
+        manifest = read_manifest(place.data) or {}
+        if os.path.lexists(place.final) or (manifest.get("id"), manifest.get("revision")) != (
+            wish.model_id,
+            wish.revision,
+        ):
+            return False
+        files = check_entries(manifest_entries(manifest), place.data)
+        if not files or _bad_files(place.data, files, "checksum", progress):
+            return False
+        lock.check()
+        publish(place)
+        return True
     except OSError as error:
         raise unwritable(wish.store, error) from error
     finally:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -166,15 +167,30 @@ def size_matches(directory: str, entry: FileEntry) -> bool:
 
 
 def publish(place: Place) -> None:
-    """Make ``work/data`` the snapshot. A snapshot that is being repaired gives way at the last moment."""
+    """Make ``work/data`` the snapshot. One that is being repaired changes places with it, so that one is always there.
+
+    Network file systems cannot do that: there it gives way at the last moment, and who is killed in that moment leaves
+    ``work/data`` whole, for the next run to publish.
+    """
     sync_directories(place.data)
     if os.path.isdir(place.old):
         shutil.rmtree(place.old)
-    if os.path.isdir(place.final):
-        os.rename(place.final, place.old)
-    os.rename(place.data, place.final)
+    if not (os.path.isdir(place.final) and exchange(place.data, place.final)):
+        if os.path.isdir(place.final):
+            os.rename(place.final, place.old)
+        os.rename(place.data, place.final)
     sync_directory(os.path.dirname(place.final))
     shutil.rmtree(place.work, ignore_errors=True)
+
+
+def exchange(one: str, other: str) -> bool:
+    """Let two paths change places in one step. False: the kernel, the C library or the file system cannot."""
+    try:
+        renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    # From the working directory (which absolute paths make no use of); RENAME_EXCHANGE.
+    return bool(renameat2(-100, os.fsencode(one), -100, os.fsencode(other), 2) == 0)
 
 
 def sync_directories(top: str) -> None:

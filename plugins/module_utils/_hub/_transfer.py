@@ -67,12 +67,13 @@ def copy_range(answer: Any, target: Target, buffer: memoryview, timeout: float) 
     read = _reader(answer)
     since, came = time.monotonic(), 0
     while part.left(index):
-        if target.ended():
-            return
         try:
             count = read(buffer[: min(part.left(index), len(buffer))])
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise HttpFailure(target.url, 0, explain(error)) from None
+        if target.ended():
+            # Asked behind the reading, which may have taken long: meanwhile the part may have become another's.
+            return
         if not count:
             if not part.done and not came:
                 raise _empty(part)

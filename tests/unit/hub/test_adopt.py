@@ -100,6 +100,28 @@ def test_what_the_real_client_left_is_adopted(hub: Hub, wish: Maker, tmp_path: P
     assert hub.report()["sent_bytes"] == 0
 
 
+def test_a_file_that_is_swapped_before_it_is_linked_is_copied(
+    hub: Hub, wish: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others may write to what lies there now, although it is right at this moment: it must not become the store's."""
+    original, place, link = hub.root / MODEL, tmp_path / "place", os.link
+    plain(place, original)
+
+    def swap(source: str, target: str) -> None:
+        if source.startswith(str(place)) and source.endswith(WEIGHTS):
+            other = Path(source + ".other")
+            shutil.copy(source, other)
+            other.chmod(0o666)
+            os.replace(other, source)
+        link(source, target)
+
+    monkeypatch.setattr(os, "link", swap)
+    outcome = fetch(wish(hub, adopt=[str(place)]))
+    assert_whole(outcome.path, original)
+    taken = (Path(outcome.path) / WEIGHTS).stat()
+    assert (taken.st_nlink, taken.st_mode & 0o777) == (1, 0o644)
+
+
 def test_a_clone_without_the_large_files_gives_what_it_has(hub: Hub, wish: Maker, tmp_path: Path) -> None:
     place = tmp_path / "clone"
     lfs_clone(place, hub.root / MODEL, fetched=False)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub import _store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot import Wish
 
 from .conftest import (
@@ -93,7 +94,7 @@ def test_killed_between_fetching_and_publishing(hub: Hub, wish: Maker, monkeypat
 
 
 def test_killed_in_the_middle_of_a_repair(hub: Hub, wish: Maker) -> None:
-    """Between taking the damaged directory away and putting the good one there."""
+    """Between taking the damaged directory away and putting the good one there, where both cannot change places."""
     first = fetch(wish(hub))
     (Path(first.path) / "config.json").unlink()
     rename = os.rename
@@ -105,6 +106,7 @@ def test_killed_in_the_middle_of_a_repair(hub: Hub, wish: Maker) -> None:
             rename(source, target)
 
         os.rename = once
+        _store.exchange = lambda _one, _other: False
         fetch(wish(hub))
         os._exit(1)
     assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL

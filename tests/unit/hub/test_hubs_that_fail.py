@@ -157,6 +157,20 @@ def test_a_symbolic_link_in_the_list_is_refused(hub: Hub, wish: Maker, tmp_path:
 # -- slow, and moving on
 
 
+def test_a_hub_that_cuts_each_connection_after_a_few_bytes_is_given_up(hub: Hub, wish: Maker) -> None:
+    """Each brings something, and so it would go on for centuries."""
+    hub.fault({"match": CONTENT, "cut": 10})
+    refused(wish(hub, workers=1, timeout=2.0), "hub.unreachable", retries=3)
+    assert len(hub.report()["log"]) < 30
+
+
+def test_a_mirror_takes_over_from_one_that_sends_only_drops(
+    hub: Hub, wish: Maker, start_hub: Callable[..., Hub]
+) -> None:
+    hub.fault({"match": CONTENT, "cut": 10})
+    assert_whole(fetch(wish(hub, start_hub(), workers=1)).path, hub.root / MODEL)
+
+
 def test_a_trickle_is_a_stall(hub: Hub, wish: Maker) -> None:
     """A byte now and then keeps a connection from being silent, but not from being given up."""
     hub.fault({"match": CONTENT, "trickle": 0.1, "times": 1})

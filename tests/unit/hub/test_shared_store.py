@@ -92,6 +92,24 @@ def test_a_killed_writer_frees_the_store(hub: Hub, mounts: tuple[Path, Path]) ->
     assert answer["bytes_downloaded"] == size_of(hub.root / MODEL) - sent
 
 
+def test_a_writer_that_stood_still_leaves_the_store_to_the_other(hub: Hub, mounts: tuple[Path, Path]) -> None:
+    """A frozen machine that wakes up half way: it ends, and does no harm to who has taken over."""
+    hub.fault({"match": "^GET /cdn/", "rate": 500_000})
+    first = start(hub, mounts[0], "one")
+    await_until(lambda: bool(list(mounts[0].rglob("parts/*"))), first)
+    second = start(hub, mounts[1], "two")
+    first.send_signal(signal.SIGSTOP)
+    try:
+        await_until(lambda: any('"two"' in each.read_text() for each in mounts[0].rglob("*.owner")), second)
+        time.sleep(0.5)
+    finally:
+        first.send_signal(signal.SIGCONT)
+    gave_up, answer = answer_of(first), answer_of(second)
+    assert gave_up["code"] == "model.locked" and "taken it over" in gave_up["msg"], gave_up
+    assert answer.get("changed"), answer
+    assert_whole(answer["path"], hub.root / MODEL)
+
+
 def test_a_host_that_waits_too_long_says_for_whom(hub: Hub, mounts: tuple[Path, Path]) -> None:
     hub.fault({"match": "^GET /cdn/", "stall": 60})
     first = start(hub, mounts[0], "one")

@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.gpufleet.vllm.plugins.module_utils._errors import Problem
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub import _store
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._progress import Progress
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._remove import ensure_absent
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._snapshot import Wish, ensure_present
+from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._store import exchange
 
 from .conftest import MODEL, SOURCES, Hub, assert_nothing_published, assert_whole, fetch, run_module
 
@@ -108,6 +110,66 @@ def test_damage_is_repaired_and_nothing_else(hub: Hub, wish: Maker) -> None:
     good.unlink()
     assert fetch(wish(hub, revision=first.revision)).changed
     assert_whole(second.path, hub.root / MODEL)
+
+
+def test_a_repair_changes_places_in_one_step(
+    hub: Hub, wish: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At no moment the model is away: an engine may start just then."""
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+    if not exchange(str(tmp_path / "one"), str(tmp_path / "other")):
+        pytest.skip("this file system cannot exchange")
+    first = fetch(wish(hub))
+    (Path(first.path) / "config.json").unlink()
+    rename, moved = os.rename, []
+
+    def watch(source: str, target: str) -> None:
+        moved.append(source)
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watch)
+    assert fetch(wish(hub, revision=first.revision)).changed
+    assert_whole(first.path, hub.root / MODEL)
+    assert first.path not in moved
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_who_is_killed_between_two_renames_leaves_it_to_the_next_run(
+    hub: Hub, wish: Maker, monkeypatch: pytest.MonkeyPatch, damage: bool
+) -> None:
+    """Where places cannot be exchanged. The hub is away then; what lies ready is hashed before it counts."""
+    first = fetch(wish(hub))
+    wanted = wish(hub, revision=first.revision)
+    (Path(first.path) / "config.json").unlink()
+    rename = os.rename
+
+    def killed(source: str, target: str) -> None:
+        if target == first.path:
+            raise KeyboardInterrupt
+        rename(source, target)
+
+    monkeypatch.setattr(_store, "exchange", lambda one, other: False)
+    monkeypatch.setattr(os, "rename", killed)
+    with pytest.raises(KeyboardInterrupt):
+        fetch(wanted)
+    assert not Path(first.path).exists()
+    monkeypatch.setattr(os, "rename", rename)
+    original = hub.root / MODEL
+    hub.stop()
+    if damage:
+        data = next(Path(wanted.store).glob(".work/*/data"))
+        (data / "config.json").write_bytes(bytes((data / "config.json").stat().st_size))
+        with pytest.raises(Problem, match="unreachable"):
+            fetch(wanted)
+        assert_nothing_published(Path(wanted.store))
+        return
+    with pytest.raises(Problem, match="unreachable"):
+        fetch(wanted, check=True)
+    outcome = fetch(wanted)
+    assert outcome.changed and "publish" in outcome.actions[0]
+    assert_whole(first.path, original)
+    assert not fetch(wanted).changed
 
 
 def test_absent(hub: Hub, wish: Maker) -> None:
