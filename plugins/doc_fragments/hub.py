@@ -30,8 +30,8 @@ options:
   tokens:
     description:
       - For each source the access token of private and gated models.
-      - It goes to the endpoints that O(endpoints) names for the source, or without them to the source's own hub, never to
-        a default mirror, nor to another host that a hub redirects to.
+      - It goes to the endpoints that O(endpoints) names for the source, or without them to the source's own hub; never
+        to a default mirror, nor to another host that a hub redirects to.
     type: dict
     default: {}
   timeout:
