@@ -122,19 +122,16 @@ class Served:
         A large file takes longer to hash than any neighbour waits, so a thread does it, and tells of each piece.
         """
         with self._more:
-            self._asked = time.monotonic()
-            if not self._hashing and self._behind():
-                self._hashing = True
-                threading.Thread(target=self._hash_ahead, daemon=True).start()
             while True:
-                found = [each[count:] for each, count in zip(self._hashes, known)]
-                left = until - time.monotonic()
-                if any(found) or left <= 0:
-                    return found
-                self._more.wait(min(left, POLL_SECONDS))
+                self._asked = time.monotonic()
                 if not self._hashing and self._behind():
                     self._hashing = True
                     threading.Thread(target=self._hash_ahead, daemon=True).start()
+                found = [each[count:] for each, count in zip(self._hashes, known)]
+                left = until - self._asked
+                if any(found) or left <= 0:
+                    return found
+                self._more.wait(min(left, POLL_SECONDS))
 
     def _behind(self) -> bool:
         return [len(each) for each in self._hashes] != self.pieces(self.counts())
