@@ -40,7 +40,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: Each with C(id), C(revision), C(source), C(bytes), and C(peers) without the token.
+  description: Each with C(id), C(revision), C(source), C(sources), C(bytes), and C(peers) without the token.
   type: list
   elements: dict
 """

@@ -12,7 +12,8 @@ author: gpufleet contributors (@gpufleet)
 description:
   - Puts the hosts that want or have the same commit of a model into a row, in the order of the inventory, so that one
     of them fetches it from the hub and each of the others takes it from one before it.
-  - A commit that only one host wants, or that all have, needs no row. A host without a private address is in none.
+  - A commit that only one host wants, or that all have, needs no row. A host without a private address is in none,
+    and its C(lines) say so.
 options:
   _input:
     description:

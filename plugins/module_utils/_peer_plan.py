@@ -26,6 +26,7 @@ def is_private(address: str) -> bool:
 def wanted(host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """By path on the host, what it is to have: id, revision, listing, bytes, and whether it has it."""
     found: dict[str, dict[str, Any]] = {}
+    ranked = {each["name"]: (each.get("model") or {}).get("source") for each in host.get("gpufleet_deployments") or []}
     markers = (host.get("gpufleet_host") or {}).get("markers") or {}
     models = host.get("gpufleet_models") or {}
     for spec in host.get("gpufleet_specs") or []:
@@ -40,11 +41,33 @@ def wanted(host: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "id": model["id"],
             "revision": model["revision"],
             "source": known.get("source"),
+            # The one that was found, and those that stand in where it has lost a file.
+            "sources": list(dict.fromkeys([known.get("source"), *(ranked.get(spec["name"]) or [])])),
             "bytes": sum(each["size"] for each in known["files"]),
             "listing": {**listing, "files": known["files"]},
             "held": bool(known.get("in_store")) or bool(markers.get("%s/%s" % (model["path"], MANIFEST))),
         }
     return found
+
+
+def address_of(host: Mapping[str, Any]) -> str:
+    return str(host.get("gpufleet_peer_address") or (host.get("gpufleet_host") or {}).get("default_ipv4") or "")
+
+
+def alone(hosts: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """By name, what is told of hosts that could share with others but have no address for it."""
+    told = {}
+    wishes = [
+        (host, {(each["id"], each["revision"], each["source"]) for each in wanted(host).values()}) for host in hosts
+    ]
+    for host, own in wishes:
+        address = address_of(host)
+        if not is_private(address) and any(own & other for each, other in wishes if each is not host):
+            told[host["inventory_hostname"]] = [
+                "shares with nobody: %s; gpufleet_peer_address names another one"
+                % ("its address %s is not private" % address if address else "it has no IPv4 address")
+            ]
+    return told
 
 
 def rows(
@@ -57,7 +80,7 @@ def rows(
     """
     by_commit: dict[tuple[str, str, str], dict[str, Any]] = {}
     for host in hosts:
-        address = str(host.get("gpufleet_peer_address") or (host.get("gpufleet_host") or {}).get("default_ipv4") or "")
+        address = address_of(host)
         for path, each in wanted(host).items():
             key = (each["id"], each["revision"], each["source"])
             row = by_commit.setdefault(key, {**each, "hosts": []})
@@ -102,6 +125,7 @@ def plan(
     found = rows(hosts, seed, outside)
     names = list(dict.fromkeys(each["name"] for row in found for each in row["hosts"]))
     by_host = {name: {"serves": servings(found, name), "lines": lines(found, name)} for name in names}
+    by_host.update({name: {"serves": {}, "lines": said} for name, said in alone(hosts).items()})
     for row in found:
         # Each host goes by the file list that the hub gave to itself; one that wants nothing has none.
         if not outside:
@@ -122,6 +146,7 @@ def jobs(
         names = [each["name"] for each in members]
         if name not in names or next(each["held"] for each in members if each["name"] == name):
             continue
+        mine = own.get((row["id"], row["revision"], row["source"]), row)
         peers = {
             "run": run,
             "me": names.index(name),
@@ -129,13 +154,14 @@ def jobs(
             "members": [
                 {"name": each["name"], "address": each["address"], "port": ports[each["name"]]} for each in members
             ],
-            "listing": own.get((row["id"], row["revision"], row["source"]), row)["listing"],
+            "listing": mine["listing"],
         }
         wanted_jobs.append(
             {
                 "id": row["id"],
                 "revision": row["revision"],
                 "source": row["source"],
+                "sources": [each for each in mine["sources"] if each != "path"],
                 "bytes": row["bytes"],
                 "peers": peers,
             }

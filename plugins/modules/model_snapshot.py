@@ -71,6 +71,12 @@ options:
     type: list
     elements: dict
     default: []
+  keep_shared:
+    description:
+      - As O(keep), the models of all other hosts. They count only if the store is, or may be, theirs too.
+    type: list
+    elements: dict
+    default: []
   allow_patterns:
     description:
       - Only files whose path matches one of these shell patterns. Empty means all.
@@ -98,7 +104,7 @@ options:
     default: 4
   retries:
     description:
-      - Failures in a row, without a byte in between, after which a file is given up.
+      - Failures in a row, with next to nothing in between, after which a file is given up.
     type: int
     default: 8
   lock_timeout:
@@ -267,6 +273,7 @@ from ..module_utils._hub._progress import Progress
 from ..module_utils._hub._prune import Pruned, prune
 from ..module_utils._hub._remove import ensure_absent, ensure_store_absent
 from ..module_utils._hub._snapshot import Outcome, Wish, ensure_present
+from ..module_utils._hub._users import Users
 
 
 def answer(outcome: Outcome, state: str) -> dict[str, object]:
@@ -309,6 +316,19 @@ def answer_pruned(pruned: Pruned) -> dict[str, object]:
     }
 
 
+def register(module: AnsibleModule, wish: Wish, outcome: Outcome) -> None:
+    """Tell other hosts that mount the store that this one uses the snapshot."""
+    if module.check_mode or not outcome.revision:
+        return
+    try:
+        Users(wish.store).add(wish.model_id, outcome.revision)
+    except Problem as problem:
+        if outcome.changed:
+            raise
+        # What is there may lie on a file system that this host only reads.
+        module.warn("Other hosts do not learn that this one uses %s: %s" % (outcome.path, problem))
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -327,6 +347,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent", "pruned"], "default": "present"},
             "adopt": {"type": "list", "elements": "path", "default": []},
             "keep": {"type": "list", "elements": "dict", "default": []},
+            "keep_shared": {"type": "list", "elements": "dict", "default": []},
             "allow_patterns": {"type": "list", "elements": "str", "default": []},
             "ignore_patterns": {"type": "list", "elements": "str", "default": []},
             "verify": {"type": "str", "choices": ["size", "checksum"], "default": "size"},
@@ -358,7 +379,8 @@ def main() -> None:
     try:
         wish.peers = peers_of(params["peers"], module.run_command)
         if params["state"] == "pruned":
-            module.exit_json(**answer_pruned(prune(wish, params["keep"], module.check_mode)))
+            pruned = prune(wish, params["keep"], module.check_mode, keep_shared=params["keep_shared"])
+            module.exit_json(**answer_pruned(pruned))
         if params["state"] == "absent":
             if params["revision"] and not params["id"]:
                 module.fail_json(msg="revision is given without id")
@@ -368,6 +390,7 @@ def main() -> None:
             progress = Progress(params["progress_file"])
             settings = Settings(retries=params["retries"])
             outcome = ensure_present(wish, progress, module.check_mode, settings)
+            register(module, wish, outcome)
     except Problem as problem:
         module.fail_json(msg=str(problem), code=problem.code)
     module.exit_json(**answer(outcome, params["state"]))

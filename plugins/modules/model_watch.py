@@ -53,6 +53,17 @@ options:
       - Longest wait. Where there are more hosts than forks each host gets less, so that no round lasts much longer.
     type: int
     default: 20
+  patience:
+    description:
+      - A host that has been out of reach for so many seconds is RV(lost), and RV(done). The others go on without it.
+      - Only the part on the control node looks at it.
+    type: int
+    default: 300
+  lost_since:
+    description:
+      - RV(lost_since) of the round before, from which O(patience) counts.
+    type: float
+    default: 0
 attributes:
   check_mode:
     description: Can run in check mode; it waits for nothing then.
@@ -111,6 +122,16 @@ rate:
   returned: success
   type: int
   sample: 117440512
+lost:
+  description: Whether the host has been out of reach for longer than O(patience). Then it counts as done.
+  returned: when the host is out of reach
+  type: bool
+  sample: false
+lost_since:
+  description: When the host was first out of reach, in seconds since 1970 by the clock of the control node.
+  returned: when the host is out of reach
+  type: float
+  sample: 1790000000.0
 serves:
   description: Whether the server of the run was there to have its lease renewed.
   returned: success
@@ -153,6 +174,8 @@ def main() -> None:
             "store": {"type": "path", "default": "/var/lib/gpufleet/models"},
             "snapshots": {"type": "list", "elements": "dict", "default": []},
             "seconds": {"type": "int", "default": 20},
+            "patience": {"type": "int", "default": 300},
+            "lost_since": {"type": "float", "default": 0},
         },
         supports_check_mode=True,
     )

@@ -222,7 +222,7 @@ def test_the_token_is_nowhere(fleet: Fleet, eventful: Eventful) -> None:
 
 
 def test_status_tells_from_a_second_terminal_how_far_each_host_is(eventful: Eventful) -> None:
-    told = re.findall(r"download +\d+ MB of 6\d MB \(\d+ %\) +[\d.]+ [kM]?B/s +\d+ s", eventful.status.output)
+    told = re.findall(r"download +\d+ MB of 6\d MB \(\d+ %\) +[\d.]+ [kM]?B/s +\d+ s", plain(eventful.status))
     assert len(told) == len(HOSTS), eventful.status.output
     assert set(eventful.status.count("changed").values()) == {0}
 
@@ -285,3 +285,24 @@ def test_the_control_node_fetches_for_all(fleet: Fleet, once: Result, size: int,
     assert sum(file.stat().st_size for file in store.rglob("*") if file.is_file()) >= size
     listening = network.enter(fleet.lab, ["ss", "-Hltn", f"src {network.GATEWAY}"]).stdout.splitlines()
     assert [line.split()[3] for line in listening] == [fleet.hub.removeprefix("http://")]
+
+
+def test_a_host_that_goes_away_ends_the_fetch_of_nobody_else(fleet: Fleet, once: Result, size: int) -> None:
+    """Half way its network is gone: the others finish and tidy up, and it is told in the end."""
+    fleet.forget(*HOSTS)
+    slow(fleet, 2.5e6)
+    link = fleet.inside("gpu2", "sh", "-c", "ip -o route get 10.66.0.1 | sed 's/.* dev \\([^ ]*\\).*/\\1/'").strip()
+    run = Running(fleet, "-e", json.dumps({"__flow_fetch_patience": 20, "__flow_fetch_lease_seconds": 90}))
+    try:
+        run.until_host_has("gpu3", size // 8)
+        fleet.inside("gpu2", "ip", "link", "set", link, "down")
+        result = run.end()
+    finally:
+        run.kill()
+        fleet.inside("gpu2", "ip", "link", "set", link, "up")
+    assert fleet.whole("gpu1") and fleet.whole("gpu3"), result.output[-4000:]
+    assert re.search(r"^gpu2 \| model_snapshot \| no connection for .*trying again", result.output, re.M)
+    assert "[host.lost] gpu2" in plain(result)
+    assert result.status != 0
+    assert all(fleet.traces(name) == "" for name in ("gpu1", "gpu3"))
+    wait_for(lambda: fleet.traces("gpu2") == "", 120)

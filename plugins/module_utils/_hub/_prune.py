@@ -15,6 +15,7 @@ from ._http import explain
 from ._remove import UNFINISHED, remove_tree, remove_unfinished
 from ._store import Place, published_at, read_manifest, snapshots_in
 from ._types import is_commit
+from ._users import Users, on_network
 from ._wish import Wish
 
 # What names the model of an instance: the configuration it starts with, and the last one that proved itself.
@@ -37,19 +38,35 @@ class Pruned:
 
 
 def prune(
-    wish: Wish, keep: list[dict[str, Any]], check: bool = False, references: tuple[str, ...] = REFERENCES
+    wish: Wish,
+    keep: list[dict[str, Any]],
+    check: bool = False,
+    references: tuple[str, ...] = REFERENCES,
+    keep_shared: list[dict[str, Any]] | None = None,
 ) -> Pruned:
-    """Remove every snapshot that nothing in ``keep`` wants and no instance or process of this host uses.
+    """Remove every snapshot that nothing in ``keep`` wants, nothing on this host uses, and no other host.
 
-    ``keep`` holds models as deployments name them: id with or without revision, or path. Raises Problem.
+    Another host that mounts the same store is known by what it registered there; this one registers what it keeps.
+    ``keep`` holds models as deployments name them: id with or without revision, or path. ``keep_shared`` holds those of
+    the other hosts, which count when the store may be theirs too. Raises Problem.
     """
     store = os.path.abspath(wish.store)
     texts = _read(references)
     used = _open_files(store)
+    users = Users(store)
+    elsewhere, own = users.others(), []
+    shared = bool(elsewhere) or on_network(store)
     pruned, doomed = Pruned(), []
     for model_id, commit in snapshots_in(store):
         place = Place(store, model_id, commit)
         reason = _wanted(store, place.final, model_id, commit, keep) or _in_use(place.final, texts, used)
+        if reason:
+            own.append([model_id, commit])
+        elif (model_id, commit) in elsewhere:
+            reason = "host %s uses it, or has not pruned since" % elsewhere[model_id, commit]
+        elif shared:
+            reason = _wanted(store, place.final, model_id, commit, keep_shared or [])
+            reason = "%s, on a host of this inventory" % reason if reason else None
         if reason:
             pruned.kept.append({"path": place.final, "id": model_id, "revision": commit, "reason": reason})
         else:
@@ -59,7 +76,9 @@ def prune(
         pruned.removed.append({"path": place.final, "id": model_id, "revision": commit, "bytes": size})
         if not check:
             remove_tree(wish, place, place.final)
-    _prune_unfinished(wish, store, keep, pruned, check)
+    _prune_unfinished(wish, store, [*keep, *(keep_shared or [])] if shared else keep, pruned, check)
+    if not check:
+        users.keep_only(own)
     return pruned
 
 

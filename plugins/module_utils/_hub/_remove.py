@@ -15,6 +15,7 @@ from .._errors import Problem
 from ._lock import Lock
 from ._store import Place, commits_below, make_dirs, snapshots_in, unwritable
 from ._types import check_model_id, is_commit
+from ._users import Users
 from ._wish import Outcome, Wish
 
 # What this collection itself names so in .work and .locks: <id with two dashes for the slash>--<commit>.
@@ -22,10 +23,17 @@ UNFINISHED = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}(\.removed)?$")
 _LOCK = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.lock$")
 # What a killed run left beside its lock: nothing that anybody waits for once the locks are gone.
 _BESIDE = re.compile(r"^[A-Za-z0-9_].*--[0-9a-f]{40}\.(owner(\.[0-9a-f]{32})?|repaired)$")
+# A removal waits for a download no longer than this, and then says who fetches. Seconds.
+WAIT_SECONDS = 120.0
 
 
 def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
-    """Remove one revision, or without a revision every one, and what is left of unfinished downloads."""
+    """Remove one revision, or without a revision every one, and what is left of unfinished downloads.
+
+    What another host that mounts the store uses stays; this host just counts no longer as a user of it.
+    """
+    users = Users(wish.store)
+    elsewhere = users.others()
     check_model_id(wish.model_id)
     top = os.path.join(os.path.abspath(wish.store), *wish.model_id.split("/"))
     revisions = [wish.revision] if wish.revision else commits_below(top)
@@ -39,6 +47,11 @@ def ensure_absent(wish: Wish, check: bool = False) -> Outcome:
                 "Give the commit, which is the name of the directory below %s, or leave the revision out" % top,
             )
         place = Place(wish.store, wish.model_id, revision)
+        if not check:
+            users.drop(wish.model_id, revision)
+        if (wish.model_id, revision) in elsewhere:
+            outcome.actions.append("keep %s: host %s uses it" % (place.final, elsewhere[wish.model_id, revision]))
+            continue
         for path in (place.final, place.work):
             if os.path.isdir(path):
                 _note(outcome, path)
@@ -53,11 +66,25 @@ def ensure_store_absent(wish: Wish, check: bool = False) -> Outcome:
     """Remove everything this collection put into the store, and the folders that are empty then.
 
     The store may be a folder or a file system that others use too: what has no manifest of ours stays, and so does
-    every folder with something else in it.
+    every folder with something else in it. So does what another host that mounts the store has registered as used; the
+    last host that leaves takes it away.
     """
     store = os.path.abspath(wish.store)
     outcome = Outcome(False, store, None)
+    users = Users(store)
+    elsewhere = users.others()
+    if os.path.exists(users.path):
+        _note(outcome, users.path)
+        if not elsewhere:
+            outcome.before.append(users.folder)
+        if not check:
+            users.leave()
     for model_id, revision in snapshots_in(store):
+        if (model_id, revision) in elsewhere:
+            outcome.actions.append(
+                "keep %s: host %s uses it" % (Place(store, model_id, revision).final, elsewhere[model_id, revision])
+            )
+            continue
         place = Place(store, model_id, revision)
         _note(outcome, place.final)
         if not check:
@@ -145,7 +172,7 @@ def _remove_lock(wish: Wish, path: str) -> None:
 @contextlib.contextmanager
 def _locked(wish: Wish, path: str) -> Iterator[None]:
     lock = Lock(path)
-    lock.acquire(wish.lock_timeout, lambda: None)
+    lock.acquire(min(wish.lock_timeout, WAIT_SECONDS), lambda: None)
     try:
         yield
     finally:

@@ -83,6 +83,8 @@ def test_a_host_without_a_private_address_fetches_for_itself(address: str) -> No
     hosts[1]["gpufleet_host"]["default_ipv4"] = address
     (row,) = _peer_plan.rows(hosts)
     assert names(row) == ["h1", "h3"]
+    said = _peer_plan.plan(hosts)["hosts"]["h2"]
+    assert said["serves"] == {} and "gpufleet_peer_address" in said["lines"][0] and address in said["lines"][0]
     hosts[1]["gpufleet_peer_address"] = "192.168.7.2"
     (row,) = _peer_plan.rows(hosts)
     assert row["hosts"][1]["address"] == "192.168.7.2"
@@ -107,6 +109,21 @@ def test_a_host_goes_by_the_file_list_that_the_hub_gave_to_itself() -> None:
     assert "listing" not in rows[0]
     (job,) = _peer_plan.jobs(rows, hosts[1], {"h1": 1, "h2": 2}, "run1")
     assert job["peers"]["listing"]["files"][1]["sha256"] == "d" * 64
+
+
+def test_the_other_sources_stand_in_behind_the_one_that_was_found() -> None:
+    hosts = [host("h1", "m"), host("h2", "m")]
+    for each in hosts:
+        model = {"id": "m", "source": ["modelscope", "huggingface"]}
+        each["gpufleet_deployments"] = [{"name": "m", "model": model}]
+    rows = _peer_plan.plan(hosts)["rows"]
+    for each in hosts:
+        (job,) = _peer_plan.jobs(rows, each, {"h1": 7, "h2": 8}, "run1")
+        assert job["sources"] == ["huggingface", "modelscope"]
+    outside = {"name": "localhost", "address": "10.0.0.200"}
+    rows = _peer_plan.plan(hosts, "localhost", outside)["rows"]
+    (job,) = _peer_plan.jobs(rows, {"inventory_hostname": "localhost"}, {"localhost": 1, "h1": 2}, "run1")
+    assert job["sources"] == ["huggingface", "modelscope"]
 
 
 def test_who_does_not_serve_is_left_out() -> None:
