@@ -83,6 +83,7 @@ class Users:
             make_dirs(self.folder)
             with open(fresh, "w", encoding="utf-8") as handle:
                 json.dump({"schema": 1, "host": self._me.split(" ")[0], "uses": sorted(map(list, uses))}, handle)
+            os.chmod(fresh, 0o644)
             os.replace(fresh, self.path)
         except OSError as error:
             raise unwritable(self._store, error) from error
