@@ -81,6 +81,7 @@ def test_nothing_that_git_tracks_for_users_is_left_out(installed: Path) -> None:
     assert not missing
 
 
+@pytest.mark.slow
 def test_every_playbook_parses_by_its_full_name(installed: Path) -> None:
     names = sorted(path.stem for path in (ROOT / "playbooks").glob("*.yml"))
     assert {"preflight", "prepare", "plan", "fetch_models", "deploy", "verify", "site", "teardown"} <= set(names)

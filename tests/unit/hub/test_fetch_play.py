@@ -77,6 +77,7 @@ def play(tmp_path: Path, begin: str = "/bin/true") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
+@pytest.mark.slow
 def test_a_host_out_of_reach_is_tried_again_then_given_up_and_ends_nobody(tmp_path: Path) -> None:
     _status, output = play(tmp_path)
     assert "dead | model_snapshot | no connection for 0 s, trying again for 4 s" in output
@@ -85,6 +86,7 @@ def test_a_host_out_of_reach_is_tried_again_then_given_up_and_ends_nobody(tmp_pa
         assert "next play: " + words in output, output
 
 
+@pytest.mark.slow
 def test_a_host_that_cannot_share_ends_the_run_of_nobody(tmp_path: Path) -> None:
     begin = "/bin/{{ 'false' if inventory_hostname == 'h1' else 'true' }}"
     _status, output = play(tmp_path, json.dumps(begin))

@@ -149,6 +149,7 @@ def test_the_module_with_a_store(hub: Hub, wish: Maker) -> None:
     assert run_module("model_info", arguments).answer["code"] == "hub.unreachable"
 
 
+@pytest.mark.slow
 def test_the_playbooks_need_no_hub_for_what_is_there(hub: Hub, wish: Maker, tmp_path: Path) -> None:
     """Whether this machine could be a host does not matter: what counts is that nothing is wrong with the model."""
     fetch(wish(hub))

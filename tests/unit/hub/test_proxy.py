@@ -96,6 +96,7 @@ def test_no_proxy(hub: Hub, proxy: tuple[str, list[str]], tmp_path: Path) -> Non
     assert seen
 
 
+@pytest.mark.slow
 def test_the_playbooks_hand_over_the_proxy(hub: Hub, proxy: tuple[str, list[str]], tmp_path: Path) -> None:
     url, seen = proxy
     model = {"source": ["huggingface"], "id": MODEL}

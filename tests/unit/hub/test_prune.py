@@ -135,6 +135,7 @@ def test_unfinished_downloads_of_unwanted_models_go(hub: Hub, tmp_path: Path, wa
     assert bool(list(store.rglob("parts/*"))) == wanted
 
 
+@pytest.mark.slow
 def test_the_playbook_only_lists_unless_told(models: dict[str, Path], tmp_path: Path) -> None:
     deployment = {"name": "chat", "model": {"source": "huggingface", "id": MODEL, "revision": models["new"].name}}
     variables: dict[str, object] = {"vllm_deployments": [deployment]}

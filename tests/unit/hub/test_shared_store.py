@@ -74,6 +74,7 @@ def test_two_hosts_on_one_store_fetch_once(hub: Hub, mounts: tuple[Path, Path]) 
     assert list((mounts[0] / ".locks").glob("*.owner*")) == [], "the marker is gone with its run"
 
 
+@pytest.mark.slow
 def test_a_killed_writer_frees_the_store(hub: Hub, mounts: tuple[Path, Path]) -> None:
     """kill -9 of the one: the other one goes on at the byte where it stopped."""
     sent = 900_000
@@ -92,6 +93,7 @@ def test_a_killed_writer_frees_the_store(hub: Hub, mounts: tuple[Path, Path]) ->
     assert answer["bytes_downloaded"] == size_of(hub.root / MODEL) - sent
 
 
+@pytest.mark.slow
 def test_a_writer_that_stood_still_leaves_the_store_to_the_other(hub: Hub, mounts: tuple[Path, Path]) -> None:
     """A frozen machine that wakes up half way: it ends, and does no harm to who has taken over."""
     hub.fault({"match": "^GET /cdn/", "rate": 500_000})
