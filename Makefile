@@ -1,6 +1,6 @@
 # make up     a throw-away host on this machine, site.yml onto it, a chat page that answers
 # make down   leaves nothing of it
-# make test   the whole suite, as CI runs it          make check   lint, types, unit tests (under two minutes)
+# make test   the whole suite, as CI runs it          make check   lint, types, unit tests (about two minutes)
 # make test-full [PART=word]   what is too long for every change
 # make docs   writes the generated parts of the documentation
 SHELL := /bin/sh
