@@ -36,7 +36,7 @@ _value:
   elements: str
 """
 
-from ..module_utils._fleet_status import table
+from ..plugin_utils._fleet_status import table
 
 
 def fleet_status(store, instances=None):

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.gpufleet.vllm.plugins.module_utils import _fleet_status, _peer_plan
+from ansible_collections.gpufleet.vllm.plugins.module_utils import _peer_plan
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub import _peer_status
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._peers import Peers
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._progress import Progress
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._store import Place
 from ansible_collections.gpufleet.vllm.plugins.module_utils._hub._types import FileEntry
+from ansible_collections.gpufleet.vllm.plugins.plugin_utils import _fleet_status
 
 COMMIT = "a" * 40
 FILES = [{"path": "config.json", "size": 10, "git_sha1": "b" * 40}, {"path": "w", "size": 990, "sha256": "c" * 64}]

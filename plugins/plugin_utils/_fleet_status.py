@@ -1,13 +1,15 @@
 # Copyright (c) 2026, gpufleet contributors
 # GNU General Public License v3.0 or later (see LICENSES/GPL-3.0-or-later.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-# This module util is PRIVATE to the collection.
+# This plugin util is PRIVATE to the collection.
 
 """What one host is at, as a table for people."""
 
 from __future__ import annotations
 
 from typing import Any, Mapping, Sequence
+
+from ._progress_line import duration, size
 
 HEAD = ("what", "name", "state", "bytes", "rate", "time left")
 
@@ -19,14 +21,14 @@ def table(store: Mapping[str, Any], instances: Sequence[Mapping[str, Any]]) -> l
     for each in store.get("whole") or []:
         if (each["id"], each["revision"]) not in busy:
             state = "damaged: %d files" % len(each["damaged"]) if each["damaged"] else "whole"
-            rows.append(("model", _model(each), state, _size(each["total_bytes"]), "", ""))
+            rows.append(("model", _model(each), state, size(each["total_bytes"]), "", ""))
     for each in store.get("under_way") or []:
         done, total, rate = each["done_bytes"], each["total_bytes"], each["rate"]
         percent = " (%d %%)" % (100 * done // total) if total else ""
         state = each["stage"] if each["state"] == "running" else "stopped"
-        left = _duration((total - done) / rate) if rate and each["state"] == "running" else ""
-        speed = "%s/s" % _size(rate) if rate else ""
-        rows.append(("model", _model(each), state, "%s of %s%s" % (_size(done), _size(total), percent), speed, left))
+        left = duration((total - done) / rate) if rate and each["state"] == "running" else ""
+        speed = "%s/s" % size(rate) if rate else ""
+        rows.append(("model", _model(each), state, "%s of %s%s" % (size(done), size(total), percent), speed, left))
     for each in instances:
         cause = each.get("cause") or ""
         rows.append(("instance", each["name"], each["state"] + (": " + cause if cause else ""), "", "", ""))
@@ -38,21 +40,3 @@ def table(store: Mapping[str, Any], instances: Sequence[Mapping[str, Any]]) -> l
 
 def _model(each: Mapping[str, Any]) -> str:
     return "%s@%s" % (each["id"], str(each["revision"])[:12])
-
-
-def _size(count: float) -> str:
-    value, unit = float(count), "B"
-    for larger in ("kB", "MB", "GB", "TB"):
-        if value < 1000:
-            break
-        value, unit = value / 1000, larger
-    return "%.1f %s" % (value, unit) if unit in ("GB", "TB") else "%.0f %s" % (value, unit)
-
-
-def _duration(seconds: float) -> str:
-    whole = round(seconds)
-    if whole < 120:
-        return "%d s" % whole
-    if whole < 7200:
-        return "%d min" % round(whole / 60)
-    return "%d h %d min" % divmod(round(whole / 60), 60)
